@@ -1,0 +1,222 @@
+"""REST for conversations, turns and ratings. Views only translate; see services.py and selectors.py."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth import login
+from django.http import HttpRequest
+from django.utils import translation
+from django.utils.translation import gettext as _
+from ninja import Field, Router, Schema
+from ninja.errors import AuthenticationError, HttpError
+from ninja.throttling import AnonRateThrottle
+from ninja.utils import check_csrf
+
+from accounts.selectors import user_for_token
+from accounts.services import create_guest
+
+from . import selectors, services
+from .errors import NotFound, TooMany
+from .models import Conversation, Turn
+
+public = Router(tags=["conversations"])
+router = Router(tags=["conversations"])
+
+GUESTS_FROM_ONE_ADDRESS = AnonRateThrottle("60/m")
+
+
+class CoachOut(Schema):
+    slug: str
+    name: str
+    mode: str
+    description: str
+
+
+class ConversationIn(Schema):
+    coach: str
+    language: str | None = None
+
+
+class ConversationOut(Schema):
+    id: UUID
+    coach: str
+    title: str
+    language: str
+    created: datetime
+    updated: datetime
+
+    @staticmethod
+    def resolve_coach(conversation: Conversation) -> str:
+        return conversation.coach.slug
+
+
+class RatingIn(Schema):
+    rating: int = Field(ge=1, le=5)
+    helpful: bool | None = None
+    comment: str = Field("", max_length=2000)
+
+
+class RatingOut(Schema):
+    rating: int
+    helpful: bool | None
+    comment: str
+
+
+class TurnOut(Schema):
+    id: UUID
+    conversation: UUID
+    position: int
+    regenerates: UUID | None
+    question: str
+    answer: str
+    state: str
+    language: str
+    sources: list[dict[str, Any]]
+    citations: list[int]
+    notices: list[dict[str, Any]]
+    grounded: bool
+    model: str
+    place: str
+    usage: dict[str, Any]
+    timings: dict[str, Any]
+    failure: str
+    rating: RatingOut | None
+    created: datetime
+
+
+class ConversationDetail(ConversationOut):
+    turns: list[TurnOut]
+
+
+def turn_data(turn: Turn) -> dict[str, Any]:
+    rating = getattr(turn, "rating", None)
+    return {
+        "id": turn.pk,
+        "conversation": turn.conversation_id,
+        "position": turn.position,
+        "regenerates": turn.regenerates_id,
+        "question": turn.question,
+        "answer": turn.answer,
+        "state": turn.state,
+        "language": turn.language,
+        "sources": selectors.sources_of_turn(turn),
+        "citations": turn.citations,
+        "notices": turn.notices,
+        "grounded": turn.grounded,
+        "model": turn.model,
+        "place": turn.place,
+        "usage": turn.usage,
+        "timings": turn.timings,
+        "failure": turn.failure,
+        "rating": {"rating": rating.rating, "helpful": rating.helpful, "comment": rating.comment} if rating else None,
+        "created": turn.created,
+    }
+
+
+def _user_id(request: HttpRequest) -> int:
+    return int(request.user.pk)
+
+
+@public.get("/coaches", response=list[CoachOut])
+def list_coaches(request: HttpRequest) -> Any:
+    return selectors.active_coaches()
+
+
+@public.post("/conversations", response={201: ConversationOut})
+def create_conversation(request: HttpRequest, body: ConversationIn) -> Any:
+    """Signed in, with a token, or as a guest where guests are allowed: a guest is made here, not on the page."""
+    owner_id = _owner(request)
+    language = body.language or translation.get_language() or settings.LANGUAGE_CODE
+    if language not in dict(settings.LANGUAGES):
+        language = settings.LANGUAGE_CODE
+    return 201, services.start_conversation(owner_id=owner_id, coach=body.coach, language=language)
+
+
+def _owner(request: HttpRequest) -> int:
+    scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        user = user_for_token(token.strip())
+        if user is None:
+            raise AuthenticationError
+        return int(user.pk)
+    if check_csrf(request) is not None:
+        raise HttpError(403, _("The page is too old: load it again."))
+    if request.user.is_authenticated:
+        return _user_id(request)
+    if not settings.COACH_GUESTS:
+        raise AuthenticationError
+    if not GUESTS_FROM_ONE_ADDRESS.allow_request(request):
+        raise TooMany
+    guest = create_guest(language=translation.get_language() or "")
+    login(request, guest, backend="django.contrib.auth.backends.ModelBackend")
+    return int(guest.pk)
+
+
+@router.get("/conversations", response=list[ConversationOut])
+def list_conversations(request: HttpRequest) -> Any:
+    return selectors.conversations_of(_user_id(request))[:200]
+
+
+@router.get("/conversations/{conversation_id}", response=ConversationDetail)
+def get_conversation(request: HttpRequest, conversation_id: UUID) -> Any:
+    conversation = selectors.conversation_of(_user_id(request), conversation_id)
+    if conversation is None:
+        raise NotFound
+    return conversation_data(conversation)
+
+
+def conversation_data(conversation: Conversation) -> dict[str, Any]:
+    turns = selectors.turns_of(conversation)
+    return {
+        "id": conversation.pk,
+        "coach": conversation.coach.slug,
+        "title": conversation.title,
+        "language": conversation.language,
+        "created": conversation.created,
+        "updated": conversation.updated,
+        "turns": [turn_data(turn) for turn in turns],
+    }
+
+
+@router.delete("/conversations/{conversation_id}", response={204: None})
+def delete_conversation(request: HttpRequest, conversation_id: UUID) -> Any:
+    services.delete_conversation(owner_id=_user_id(request), conversation_id=conversation_id)
+    return 204, None
+
+
+@router.get("/turns/{turn_id}", response=TurnOut)
+def get_turn(request: HttpRequest, turn_id: UUID) -> Any:
+    turn = selectors.turn_of(_user_id(request), turn_id)
+    if turn is None:
+        raise NotFound
+    return turn_data(turn)
+
+
+@router.put("/turns/{turn_id}/rating", response=RatingOut)
+def rate_turn(request: HttpRequest, turn_id: UUID, body: RatingIn) -> Any:
+    return services.rate(
+        user_id=_user_id(request), turn_id=turn_id, rating=body.rating, helpful=body.helpful, comment=body.comment
+    )
+
+
+class SourceOut(Schema):
+    n: int
+    title: str
+    location: str
+    text: str
+    before: str
+    after: str
+    document: str | None
+
+
+@router.get("/conversations/{conversation_id}/sources/{n}", response=SourceOut)
+def get_source(request: HttpRequest, conversation_id: UUID, n: int) -> Any:
+    """The very passage with the text around it; `document` is null when it was deleted since."""
+    found = selectors.source_in_context(_user_id(request), conversation_id, n)
+    if found is None:
+        raise NotFound
+    return found

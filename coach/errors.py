@@ -1,0 +1,60 @@
+"""Refusals at the edge: each has a code that goes over the wire and one plain sentence.
+
+    Refusal
+    ├── NotFound        not_found      not yours and not there are the same answer
+    ├── Empty           empty          a question without text
+    ├── TooLong         too_long       more characters than QUESTION_MAX_CHARACTERS
+    ├── NotFinished     not_finished   the turn to regenerate or rate is still being answered
+    └── TooMany         rate_limited   more turns a minute than TURNS_PER_MINUTE
+"""
+
+from django.utils.translation import gettext as _
+
+
+class Refusal(Exception):
+    code = "refused"
+    status = 400
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+
+class NotFound(Refusal):
+    code = "not_found"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__(_("This was not found."))
+
+
+class Empty(Refusal):
+    code = "empty"
+    status = 422
+
+    def __init__(self) -> None:
+        super().__init__(_("Write something first."))
+
+
+class TooLong(Refusal):
+    code = "too_long"
+    status = 422
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(_("The message is too long: at most %(limit)d characters.") % {"limit": limit})
+
+
+class NotFinished(Refusal):
+    code = "not_finished"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(_("The coach is still answering."))
+
+
+class TooMany(Refusal):
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self) -> None:
+        super().__init__(_("That was many messages in a short time. Wait a minute and go on."))

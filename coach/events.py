@@ -1,0 +1,137 @@
+"""Events of a turn, and the log that carries them from the runner to every web process.
+
+The log of a turn is a Redis stream `turn:{id}`. Entry ids are `{attempt}-{seq}`: Redis refuses an
+id that is not larger than the last one, so a runner whose lease was taken over cannot write any
+more (the new attempt writes a fence first). `seq` counts on over attempts and is what clients see.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from redis import asyncio as redis_asyncio
+from redis.exceptions import RedisError, ResponseError
+
+LOG_SECONDS = 3600
+LOG_ENTRIES = 5000
+FINAL = frozenset({"done", "stopped", "failed"})
+
+
+class Fenced(Exception):
+    """Another runner took this turn over; stop writing."""
+
+
+class LogUnavailable(Exception):
+    """The stream log cannot be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One frame to the client: `{"type": type, "turn": …, "seq": seq, **data}`."""
+
+    type: str
+    data: dict[str, Any]
+    seq: int = 0
+
+    def frame(self, turn: UUID) -> str:
+        return json.dumps({"type": self.type, "turn": str(turn), "seq": self.seq, **self.data}, ensure_ascii=False)
+
+
+_clients: dict[int, redis_asyncio.Redis] = {}
+
+
+def redis_client() -> redis_asyncio.Redis:
+    """One client per event loop; redis connections are bound to the loop that made them."""
+    import asyncio
+
+    loop = id(asyncio.get_running_loop())
+    if loop not in _clients:
+        # socket_timeout=None: a blocking XREAD must outlive redis-py's default of 5 s.
+        _clients[loop] = redis_asyncio.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=None, socket_connect_timeout=2, max_connections=2000
+        )
+    return _clients[loop]
+
+
+def log_key(turn: UUID) -> str:
+    return f"turn:{turn}"
+
+
+class LogWriter:
+    """Writes the events of one attempt. Raises Fenced and LogUnavailable."""
+
+    def __init__(self, turn: UUID, attempt: int) -> None:
+        self._key = log_key(turn)
+        self._attempt = attempt
+        self._seq = 0
+
+    async def open(self) -> bool:
+        """Fence off earlier attempts. True when an earlier attempt had written events already."""
+        try:
+            async with redis_client().pipeline(transaction=True) as pipe:
+                pipe.xadd(self._key, {"e": ""}, id=f"{self._attempt}-0")
+                pipe.expire(self._key, LOG_SECONDS)
+                pipe.xrevrange(self._key, count=2)
+                _, _, last = await pipe.execute()
+        except ResponseError as error:
+            raise Fenced(str(error)) from error
+        except (RedisError, OSError) as error:
+            raise LogUnavailable(str(error)) from error
+        earlier = [entry_id for entry_id, fields in last if fields.get(b"e")]
+        if earlier:
+            self._seq = int(earlier[0].partition(b"-")[2])
+        return bool(earlier)
+
+    async def write(self, type_: str, data: dict[str, Any]) -> Event:
+        event = Event(type=type_, data=data, seq=self._seq + 1)
+        body = json.dumps({"type": type_, **data}, ensure_ascii=False)
+        try:
+            await redis_client().xadd(
+                self._key, {"e": body}, id=f"{self._attempt}-{event.seq}", maxlen=LOG_ENTRIES, approximate=True
+            )
+        except ResponseError as error:
+            raise Fenced(str(error)) from error
+        except (RedisError, OSError) as error:
+            raise LogUnavailable(str(error)) from error
+        self._seq = event.seq
+        return event
+
+
+async def read_log(turn: UUID, *, block: float) -> AsyncIterator[list[Event]]:
+    """Batches of events from the first on, as they come; an empty batch after `block` seconds of silence.
+
+    Ends after a final event. Raises LogUnavailable.
+    """
+    key, last = log_key(turn), "0-0"
+    while True:
+        try:
+            found = await redis_client().xread({key: last}, block=int(block * 1000), count=500)
+        except (RedisError, OSError) as error:
+            raise LogUnavailable(str(error)) from error
+        entries = _entries(found)
+        if entries:
+            last = entries[-1][0].decode()
+        events = [_event(entry_id, fields[b"e"]) for entry_id, fields in entries if fields.get(b"e")]
+        yield events
+        if events and events[-1].type in FINAL:
+            return
+
+
+def _entries(found: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """The entries of the one stream we asked for; RESP2 answers a list, RESP3 a mapping."""
+    if not found:
+        return []
+    if isinstance(found, dict):
+        batches = next(iter(found.values()))
+        return [entry for batch in batches for entry in batch] if isinstance(batches[0], list) else batches
+    return list(found[0][1])
+
+
+def _event(entry_id: bytes, body: bytes) -> Event:
+    data = json.loads(body)
+    return Event(type=data.pop("type"), data=data, seq=int(entry_id.partition(b"-")[2]))

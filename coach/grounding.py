@@ -1,0 +1,87 @@
+"""Citations: only numbers the answer may cite, and only where a source supports the sentence.
+
+`CitationFilter` works on the stream, so that a number without a source is never shown.
+`check` works on the finished answer: it adds the number a small model forgot where a sentence
+plainly repeats a source, and lists what was cited.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .prompting import NumberedSource, grams
+
+_CITATION = re.compile(r"[\[【]\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\s*[\]】]")
+_OPEN = re.compile(r"\s*[\[【][\d\s,;]{0,16}$")
+_SENTENCE = re.compile(r"[^.!?。\n]+[.!?。]*(?:\s*\[\d+\])*")
+_MARK = re.compile(r"\[(\d+)\]")
+# Shares of a sentence's character n-grams found in one source. Below 0.55 sentences that merely
+# share a topic were marked; a tie between two sources says nothing about either.
+SUPPORT = 0.55
+MARGIN = 0.1
+MIN_GRAMS = 12
+
+
+class CitationFilter:
+    """Passes text on, holding back at most one unfinished bracket; drops numbers not in `allowed`."""
+
+    def __init__(self, allowed: Iterable[int]) -> None:
+        self._allowed = frozenset(allowed)
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        text = self._held + text
+        unfinished = _OPEN.search(text)
+        cut = unfinished.start() if unfinished else len(text)
+        self._held = text[cut:]
+        return self._clean(text[:cut])
+
+    def flush(self) -> str:
+        rest, self._held = self._held, ""
+        return self._clean(rest)
+
+    def _clean(self, text: str) -> str:
+        return _CITATION.sub(self._numbers, text)
+
+    def _numbers(self, match: re.Match[str]) -> str:
+        numbers = [int(number) for number in re.split(r"\D+", match.group(1)) if number]
+        return "".join(f"[{n}]" for n in dict.fromkeys(numbers) if n in self._allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Grounded:
+    """`citations`: the numbers in the answer, in order of first use; each one is a source of the turn."""
+
+    answer: str
+    citations: tuple[int, ...]
+
+
+def check(answer: str, sources: Sequence[NumberedSource]) -> Grounded:
+    """The final answer and its citations; see the module docstring."""
+    allowed = {source.n for source in sources}
+    clean = CitationFilter(allowed)
+    text = (clean.feed(answer) + clean.flush()).strip()
+    shown = [(source.n, grams(f"{source.title} {source.excerpt}")) for source in sources]
+    text = _SENTENCE.sub(lambda match: _with_citation(match.group(0), shown), text)
+    cited = [int(n) for n in _MARK.findall(text)]
+    return Grounded(answer=text, citations=tuple(n for n in dict.fromkeys(cited) if n in allowed))
+
+
+def _with_citation(sentence: str, shown: Sequence[tuple[int, frozenset[str]]]) -> str:
+    """The sentence with ` [n]` before its final mark when exactly one source plainly supports it."""
+    if _MARK.search(sentence) or sentence.rstrip().endswith("?"):
+        return sentence
+    found = grams(sentence)
+    if len(found) < MIN_GRAMS:
+        return sentence
+    support = sorted(((len(found & known) / len(found), n) for n, known in shown), reverse=True)
+    if not support or support[0][0] < SUPPORT:
+        return sentence
+    if len(support) > 1 and support[0][0] - support[1][0] < MARGIN:
+        return sentence
+    body = sentence.rstrip()
+    tail = sentence[len(body) :]
+    stripped = body.rstrip(".!。")
+    return f"{stripped} [{support[0][1]}]{body[len(stripped) :]}{tail}"

@@ -1,0 +1,42 @@
+"""`runworker turns`: Channels' worker, which also starts looking for waiting turns by itself,
+loads the embedder before the first question, and gives its turns back when it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import Any
+
+from channels.management.commands.runworker import Command as ChannelsCommand
+from channels.worker import Worker
+
+from coach.runner import CHANNEL
+from knowledge import retrieval
+
+log = logging.getLogger(__name__)
+
+
+class TurnWorker(Worker):
+    async def handle(self) -> None:
+        listening = asyncio.ensure_future(super().handle())
+        if CHANNEL in self.channels:
+            loop, stop = asyncio.get_running_loop(), asyncio.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            runner = self.get_or_create_application_instance(CHANNEL, {"type": "channel", "channel": CHANNEL})
+            await runner.put({"type": "runner.start"})
+            loading = asyncio.ensure_future(retrieval.load())
+            stopping = asyncio.ensure_future(stop.wait())
+            await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            done = asyncio.Event()
+            await runner.put({"type": "runner.stop", "done": done})
+            await asyncio.wait_for(done.wait(), timeout=5)
+            loading.cancel()
+            listening.cancel()
+            return
+        await listening
+
+
+class Command(ChannelsCommand):
+    worker_class: Any = TurnWorker

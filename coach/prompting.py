@@ -1,0 +1,169 @@
+"""The prompt of a turn, as a pure function of what the conversation holds.
+
+The prompt is append-only: system text, then turn after turn with the sources each one brought,
+every source once and word for word as it was first sent. So the next prompt begins with the whole
+last one, and a local server reads only what is new (100 prompt tokens cost it about a second).
+When the context is full, sources of old turns are dropped, down to half of the room at once, so
+that the cache is lost once and not at every turn.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from llm.types import Message
+
+PROMPTS = Path(__file__).parent / "prompts"
+LANGUAGES = ("en", "sv", "nb", "ko")
+_SENTENCE_END = re.compile(r"(?<=[.!?。])\s+|\n+")
+_SYLLABLES = re.compile(r"[가-힣ㄱ-ㆎ一-鿿]")
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedSource:
+    """A source as the model sees it: `excerpt` is the passage cut to the sentences that matter."""
+
+    n: int
+    title: str
+    excerpt: str
+
+
+@dataclass(frozen=True, slots=True)
+class PastTurn:
+    """A finished turn on the path; `sources` are those it showed for the first time."""
+
+    position: int
+    question: str
+    answer: str
+    language: str
+    grounded: bool
+    sources: tuple[NumberedSource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """`sources_from`: turns before this position lost their sources; `cut`: this happened now."""
+
+    messages: tuple[Message, ...]
+    tokens: int
+    sources_from: int
+    cut: bool
+
+
+def estimate_tokens(text: str) -> int:
+    """Upper-side estimate without a tokenizer: 0.9 a Korean or Chinese character, 1 for 3.2 others."""
+    wide = len(_SYLLABLES.findall(text))
+    return int(wide * 0.9 + (len(text) - wide) / 3.2) + 1
+
+
+@cache
+def system_text(mode: str, language: str) -> str:
+    name = language if language in LANGUAGES else "en"
+    return (PROMPTS / f"{mode}.{name}.txt").read_text(encoding="utf-8").strip()
+
+
+@cache
+def _labels() -> dict[str, dict[str, str]]:
+    return tomllib.loads((PROMPTS / "labels.toml").read_text(encoding="utf-8"))
+
+
+def label(language: str, name: str) -> str:
+    labels = _labels()
+    return labels.get(language, labels["en"])[name]
+
+
+def user_text(*, question: str, language: str, grounded: bool, sources: Sequence[NumberedSource]) -> str:
+    """What one turn adds to the prompt. Must give the same bytes each time the turn is shown again."""
+    if sources:
+        lines = [label(language, "sources"), *(f"[{s.n}] {s.title}: {s.excerpt}" for s in sources), ""]
+    elif not grounded:
+        lines = [label(language, "no_sources"), ""]
+    else:
+        lines = []
+    return "\n".join([*lines, f"{label(language, 'question')} {question}"])
+
+
+def build(
+    *,
+    system: str,
+    past: Sequence[PastTurn],
+    now: PastTurn,
+    sources_from: int,
+    context_tokens: int,
+    answer_tokens: int,
+) -> Prompt:
+    """The messages for `now` (its answer is ignored), fitted into `context_tokens - answer_tokens`."""
+    room = context_tokens - answer_tokens
+    messages = _messages(system, past, now, sources_from)
+    tokens = _count(messages)
+    if tokens <= room:
+        return Prompt(messages, tokens, sources_from, cut=False)
+    kept = list(past)
+    while tokens > room // 2 and sources_from <= now.position - 1:
+        sources_from += 1
+        messages = _messages(system, kept, now, sources_from)
+        tokens = _count(messages)
+    while tokens > room and kept:
+        kept.pop(0)
+        messages = _messages(system, kept, now, sources_from)
+        tokens = _count(messages)
+    return Prompt(messages, tokens, sources_from, cut=True)
+
+
+def _messages(system: str, past: Sequence[PastTurn], now: PastTurn, sources_from: int) -> tuple[Message, ...]:
+    messages = [Message("system", system)]
+    for turn in past:
+        shown = turn.sources if turn.position >= sources_from else ()
+        messages.append(Message("user", _turn_text(turn, shown)))
+        messages.append(Message("assistant", turn.answer))
+    messages.append(Message("user", _turn_text(now, now.sources)))
+    return tuple(messages)
+
+
+def _turn_text(turn: PastTurn, sources: Sequence[NumberedSource]) -> str:
+    return user_text(question=turn.question, language=turn.language, grounded=turn.grounded, sources=sources)
+
+
+def _count(messages: Sequence[Message]) -> int:
+    return sum(estimate_tokens(message.content) + 5 for message in messages)
+
+
+def sentences(text: str) -> list[str]:
+    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
+
+
+def grams(text: str, size: int = 4) -> frozenset[str]:
+    """Character n-grams of the letters and digits: they survive compounds, endings and particles."""
+    plain = re.sub(r"[\W_]+", " ", text.lower())
+    size = 2 if _SYLLABLES.search(plain) else size
+    return frozenset(word[i : i + size] for word in plain.split() for i in range(max(1, len(word) - size + 1)))
+
+
+def excerpt(text: str, *, question: str, tokens: int) -> str:
+    """The sentences of `text` closest to the question, in their order, within `tokens`.
+
+    The first sentence names the subject and goes in when it fits; ' … ' marks what was left out.
+    """
+    parts = sentences(text)
+    if estimate_tokens(text) <= tokens or len(parts) < 2:
+        return " ".join(parts)
+    asked = grams(question)
+    ranked = sorted(range(len(parts)), key=lambda i: (-len(grams(parts[i]) & asked) - (i == 0), i))
+    chosen: set[int] = set()
+    left = tokens
+    for index in ranked:
+        cost = estimate_tokens(parts[index])
+        if cost <= left or not chosen:
+            chosen.add(index)
+            left -= cost
+    pieces: list[str] = []
+    for index in sorted(chosen):
+        if pieces and index - 1 not in chosen:
+            pieces.append("…")
+        pieces.append(parts[index])
+    return " ".join(pieces)

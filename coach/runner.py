@@ -1,0 +1,182 @@
+"""The turn runner: a Channels worker on the channel `turns` (`manage.py runworker turns`).
+
+A message is only a wake-up; truth is the turn's row. Each second the runner renews its leases,
+looks for turns that wait or whose runner died, and for coachees who asked to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from typing import Any
+from uuid import UUID
+
+from channels.consumer import AsyncConsumer
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.db import DatabaseError
+
+from . import selectors, services
+from .events import Fenced, LogUnavailable, LogWriter, redis_client
+from .models import Turn
+from .runner_channel import CHANNEL, HEARTBEAT_KEY
+from .turn import final_event, run_turn
+
+log = logging.getLogger(__name__)
+
+
+TICK_SECONDS = 1.0
+
+HEARTBEAT_SECONDS = 10
+
+
+class TurnRunner(AsyncConsumer):
+    """One per process. Turns run as tasks; the consumer itself never waits for one."""
+
+    channel_layer_alias = "none"  # it only receives from the worker; no channel of its own is needed
+
+    def __init__(self) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+        self.tasks: dict[UUID, asyncio.Task[None]] = {}
+        self.stops: dict[UUID, asyncio.Event] = {}
+        self.ticker: asyncio.Task[None] | None = None
+
+    # --- messages --------------------------------------------------------------------------
+
+    async def runner_start(self, _message: dict[str, Any]) -> None:
+        if self.ticker is None:
+            self.ticker = asyncio.create_task(self._tick_forever())
+
+    async def runner_stop(self, message: dict[str, Any]) -> None:
+        """Shut down: running turns go back to the queue unharmed, and `message["done"]` is set."""
+        if self.ticker is not None:
+            self.ticker.cancel()
+        tasks = dict(self.tasks)
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for turn in tasks:
+            await database_sync_to_async(services.release)(turn_id=turn, runner=self.name)
+        message["done"].set()
+
+    async def turn_run(self, message: dict[str, Any]) -> None:
+        await self.runner_start(message)
+        self._start(UUID(message["turn"]))
+
+    async def turn_stop(self, message: dict[str, Any]) -> None:
+        self._stop(UUID(message["turn"]))
+
+    # --- turns -----------------------------------------------------------------------------
+
+    def _start(self, turn: UUID) -> None:
+        if turn in self.tasks or len(self.tasks) >= settings.TURNS_AT_ONCE:
+            return  # the tick finds it again when there is room
+        self.stops[turn] = asyncio.Event()
+        task = asyncio.create_task(self._run(turn))
+        self.tasks[turn] = task
+        task.add_done_callback(lambda _task: self._forget(turn))
+
+    def _forget(self, turn: UUID) -> None:
+        self.tasks.pop(turn, None)
+        self.stops.pop(turn, None)
+
+    def _stop(self, turn: UUID) -> None:
+        stop, task = self.stops.get(turn), self.tasks.get(turn)
+        if stop is not None and task is not None and not stop.is_set():
+            stop.set()
+            task.cancel()
+
+    async def _run(self, turn: UUID) -> None:
+        try:
+            found = await database_sync_to_async(self._claim)(turn)
+            if found is not None:
+                context, attempt = found
+                await self._answer(context, attempt)
+        except Fenced:
+            log.warning("turn %s was taken over by another runner", turn)
+        except DatabaseError:
+            log.exception("turn %s: the database did not answer; its lease will run out", turn)
+
+    def _claim(self, turn: UUID) -> tuple[selectors.TurnContext, int] | None:
+        """Claim and read in one hop to the database thread."""
+        attempt = services.claim(turn_id=turn, runner=self.name)
+        return (selectors.turn_context(turn), attempt) if attempt else None
+
+    async def _answer(self, context: selectors.TurnContext, attempt: int) -> None:
+        writer = LogWriter(context.turn, attempt)
+        emit = _Emitter(writer)
+        if await emit.open():
+            await emit("reset", {})
+        try:
+            outcome = await run_turn(context, emit, self.stops[context.turn])
+        except (Fenced, asyncio.CancelledError, DatabaseError):
+            raise
+        except Exception:
+            log.exception("turn %s failed", context.turn)
+            outcome = services.Outcome(
+                state=Turn.State.FAILED, failure_code="internal", failure="Something went wrong on the server."
+            )
+        stored = await database_sync_to_async(services.finish_turn)(
+            turn_id=context.turn, runner=self.name, outcome=outcome
+        )
+        if stored:
+            await emit(*final_event(outcome))
+
+    # --- each second -----------------------------------------------------------------------
+
+    async def _tick_forever(self) -> None:
+        while True:
+            try:
+                await self._tick()
+            except DatabaseError:
+                log.exception("the database did not answer")
+            except LogUnavailable:
+                log.warning("the stream log does not answer")
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _tick(self) -> None:
+        stopped, waiting, lost = await database_sync_to_async(self._look)()
+        for turn in stopped:
+            self._stop(turn)
+        for turn in waiting:
+            self._start(turn)
+        for turn, attempts in lost:
+            writer = LogWriter(turn, attempts + 1)
+            await writer.open()
+            await writer.write("failed", {"code": "runner_lost", "message": "The runner died three times."})
+        try:
+            await redis_client().set(HEARTBEAT_KEY, self.name, ex=HEARTBEAT_SECONDS)
+        except OSError as error:
+            raise LogUnavailable(str(error)) from error
+
+    def _look(self) -> tuple[set[UUID], list[UUID], list[tuple[UUID, int]]]:
+        stopped = services.renew_leases(runner=self.name) if self.tasks else set()
+        lost = services.give_up_exhausted()
+        return stopped, selectors.claimable_turns(), lost
+
+
+class _Emitter:
+    """Writes to the stream log; when the log is gone the turn goes on and the answer is in SQL."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        self._writer = writer
+        self._lost = False
+
+    async def open(self) -> bool:
+        try:
+            return await self._writer.open()
+        except LogUnavailable:
+            self._lost = True
+            return False
+
+    async def __call__(self, type_: str, data: dict[str, Any]) -> None:
+        if self._lost:
+            return
+        try:
+            await self._writer.write(type_, data)
+        except LogUnavailable:
+            log.warning("the stream log is gone; the answer will be read from the database")
+            self._lost = True

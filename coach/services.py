@@ -1,0 +1,250 @@
+"""Every write about conversations, turns and ratings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, F, Max, OuterRef, Q
+from django.utils import timezone
+
+from .errors import Empty, NotFinished, NotFound, TooLong, TooMany
+from .language import detect_language
+from .models import Coach, Conversation, Rating, Source, Turn
+
+LEASE = timedelta(seconds=5)
+MAX_ATTEMPTS = 3
+UNFINISHED = (Turn.State.PENDING, Turn.State.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class NewSource:
+    """A passage that gets its number with this turn."""
+
+    n: int
+    chunk: int
+    document: str
+    title: str
+    location: str
+    text: str
+    excerpt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a turn ended; everything that is stored about it."""
+
+    state: Turn.State
+    answer: str = ""
+    sources: Sequence[dict[str, Any]] = ()
+    new_sources: Sequence[NewSource] = ()
+    citations: Sequence[int] = ()
+    notices: Sequence[dict[str, Any]] = ()
+    grounded: bool = False
+    model: str = ""
+    place: str = ""
+    usage: dict[str, Any] | None = None
+    timings: dict[str, float] | None = None
+    safety: str = ""
+    failure_code: str = ""
+    failure: str = ""
+    sources_from: int = 0
+
+
+def start_conversation(*, owner_id: int, coach: str, language: str) -> Conversation:
+    found = Coach.objects.filter(slug=coach, active=True).first()
+    if found is None:
+        raise NotFound
+    return Conversation.objects.create(owner_id=owner_id, coach=found, language=language)
+
+
+def delete_conversation(*, owner_id: int, conversation_id: UUID) -> None:
+    deleted, _rows = Conversation.objects.filter(pk=conversation_id, owner_id=owner_id).delete()
+    if not deleted:
+        raise NotFound
+
+
+def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str) -> bool:
+    """Save a question as a pending turn. False when this turn was there already (a resend)."""
+    text = text.replace("\x00", "").strip()
+    if not text:
+        raise Empty
+    if len(text) > settings.QUESTION_MAX_CHARACTERS:
+        raise TooLong(settings.QUESTION_MAX_CHARACTERS)
+    with transaction.atomic():
+        conversation = Conversation.objects.filter(pk=conversation_id, owner_id=user_id).first()
+        if conversation is None:
+            raise NotFound
+        language = detect_language(text, conversation.language)
+        if not _new_turn(user_id, turn_id, conversation, text, language, None):
+            return False
+        Conversation.objects.filter(pk=conversation.pk).update(
+            updated=timezone.now(), language=language, title=conversation.title or _title(text)
+        )
+    return True
+
+
+def regenerate(*, user_id: int, turn_id: UUID, new_turn_id: UUID) -> bool:
+    """Ask the same question again as a sibling turn. False when the sibling was there already."""
+    with transaction.atomic():
+        turn = Turn.objects.select_related("conversation").filter(pk=turn_id, conversation__owner_id=user_id).first()
+        if turn is None:
+            raise NotFound
+        if turn.state in UNFINISHED:
+            raise NotFinished
+        return _new_turn(user_id, new_turn_id, turn.conversation, turn.question, turn.language, turn)
+
+
+def _new_turn(
+    user_id: int, turn_id: UUID, conversation: Conversation, text: str, language: str, regenerates: Turn | None
+) -> bool:
+    there = Turn.objects.filter(pk=turn_id).values_list("conversation_id", flat=True).first()
+    if there is not None:
+        if there != conversation.pk:
+            raise NotFound
+        return False
+    since = timezone.now() - timedelta(minutes=1)
+    if Turn.objects.filter(conversation__owner_id=user_id, created__gte=since).count() >= settings.TURNS_PER_MINUTE:
+        raise TooMany
+    if regenerates is not None:
+        position = regenerates.position
+    else:
+        last = Turn.objects.filter(conversation=conversation).aggregate(last=Max("position"))["last"]
+        position = 0 if last is None else last + 1
+    try:
+        with transaction.atomic():
+            Turn.objects.create(
+                pk=turn_id,
+                conversation=conversation,
+                position=position,
+                question=text,
+                language=language,
+                regenerates=regenerates,
+            )
+    except IntegrityError:  # the same id arrived twice at the same moment
+        return False
+    return True
+
+
+def _title(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:59].rsplit(" ", 1)[0] + "…"
+
+
+def request_stop(*, user_id: int, turn_id: UUID) -> None:
+    """Ask the runner to stop; a turn nobody has claimed yet is stopped here and now."""
+    mine = Turn.objects.filter(pk=turn_id, conversation__owner_id=user_id)
+    if not mine.filter(state=Turn.State.PENDING).update(state=Turn.State.STOPPED, finished=timezone.now()):
+        changed = mine.filter(state=Turn.State.RUNNING).update(stop_requested=True)
+        if not changed and not mine.exists():
+            raise NotFound
+
+
+def claim(*, turn_id: UUID, runner: str) -> int:
+    """Take the turn: pending, or running with an expired lease. The attempt's number from 1, or 0.
+
+    Turns of one conversation run one after the other: sources are numbered in their order.
+    """
+    now = timezone.now()
+    earlier = Turn.objects.filter(
+        conversation_id=OuterRef("conversation_id"), position__lt=OuterRef("position"), state__in=UNFINISHED
+    )
+    changed = (
+        Turn.objects.filter(pk=turn_id, attempts__lt=MAX_ATTEMPTS)
+        .filter(Q(state=Turn.State.PENDING) | Q(state=Turn.State.RUNNING, lease_until__lt=now))
+        .filter(~Exists(earlier))
+        .update(
+            state=Turn.State.RUNNING, lease_owner=runner, lease_until=now + LEASE, attempts=F("attempts") + 1
+        )
+    )
+    return Turn.objects.values_list("attempts", flat=True).get(pk=turn_id) if changed else 0
+
+
+def renew_leases(*, runner: str) -> set[UUID]:
+    """Renew every lease of this runner; the turns whose coachee asked to stop."""
+    mine = Turn.objects.filter(lease_owner=runner, state=Turn.State.RUNNING)
+    if mine.update(lease_until=timezone.now() + LEASE) == 0:
+        return set()
+    return set(mine.filter(stop_requested=True).values_list("pk", flat=True))
+
+
+def release(*, turn_id: UUID, runner: str) -> None:
+    """Give a turn back unharmed: this runner is shutting down."""
+    Turn.objects.filter(pk=turn_id, lease_owner=runner, state=Turn.State.RUNNING).update(
+        state=Turn.State.PENDING, lease_owner="", lease_until=None, attempts=F("attempts") - 1
+    )
+
+
+def give_up_exhausted() -> list[tuple[UUID, int]]:
+    """Fail turns whose third attempt died as well; (turn, attempts) of each."""
+    now = timezone.now()
+    dead = Turn.objects.filter(state=Turn.State.RUNNING, lease_until__lt=now, attempts__gte=MAX_ATTEMPTS)
+    given_up = []
+    for turn_id, attempts in dead.values_list("pk", "attempts"):
+        changed = dead.filter(pk=turn_id).update(
+            state=Turn.State.FAILED, finished=now, failure_code="runner_lost", failure="The runner died three times."
+        )
+        if changed:
+            given_up.append((turn_id, attempts))
+    return given_up
+
+
+def finish_turn(*, turn_id: UUID, runner: str, outcome: Outcome) -> bool:
+    """Store the outcome in one commit. False when another runner has taken the turn over."""
+    with transaction.atomic():
+        changed = Turn.objects.filter(pk=turn_id, lease_owner=runner, state=Turn.State.RUNNING).update(
+            state=outcome.state,
+            answer=outcome.answer,
+            sources=list(outcome.sources),
+            citations=list(outcome.citations),
+            notices=list(outcome.notices),
+            grounded=outcome.grounded,
+            model=outcome.model,
+            place=outcome.place,
+            usage=outcome.usage or {},
+            timings=outcome.timings or {},
+            safety=outcome.safety,
+            failure_code=outcome.failure_code,
+            failure=outcome.failure,
+            finished=timezone.now(),
+            lease_until=None,
+        )
+        if not changed:
+            return False
+        conversation_id = Turn.objects.values_list("conversation_id", flat=True).get(pk=turn_id)
+        if outcome.new_sources:
+            Source.objects.bulk_create(_source(conversation_id, new) for new in outcome.new_sources)
+        if outcome.sources_from:
+            Conversation.objects.filter(pk=conversation_id).update(sources_from_turn=outcome.sources_from)
+    return True
+
+
+def _source(conversation_id: UUID, new: NewSource) -> Source:
+    return Source(
+        conversation_id=conversation_id,
+        n=new.n,
+        chunk_id=new.chunk,
+        document_id=new.document,
+        title=new.title,
+        location=new.location,
+        text=new.text,
+        excerpt=new.excerpt,
+    )
+
+
+def rate(*, user_id: int, turn_id: UUID, rating: int, helpful: bool | None, comment: str) -> Rating:
+    """Set or change the rating of a finished turn of one's own."""
+    turn = Turn.objects.filter(pk=turn_id, conversation__owner_id=user_id).first()
+    if turn is None:
+        raise NotFound
+    if turn.state in UNFINISHED:
+        raise NotFinished
+    found, _created = Rating.objects.update_or_create(
+        turn=turn, defaults={"rating": rating, "helpful": helpful, "comment": comment.strip()}
+    )
+    return found

@@ -1,0 +1,330 @@
+"""One turn, from the question to the stored answer. The only path: runner, commands and API use it.
+
+    safety.screen → retrieval.search → prompting.build → llm stream → grounding.check → Outcome
+
+`run_turn` touches no database: it gets a TurnContext and gives an Outcome; whoever calls it stores that.
+Events go to `emit` as they happen (docs/protocol.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext, override
+
+from knowledge import retrieval
+from knowledge.types import Passage, SearchResult
+from llm import policy, switcher
+from llm.errors import LanguageModelError
+from llm.health import prompt_speed
+from llm.registry import language_model
+from llm.types import ChatRequest, Chosen, FellBack, Finished, ModelId, Place, Quote, Token, Usage
+
+from . import grounding, prompting, safety
+from .models import Turn
+from .selectors import KnownSource, TurnContext, source_data
+from .services import NewSource, Outcome
+
+Emit = Callable[[str, dict[str, Any]], Awaitable[None]]
+
+ANSWER_TOKENS = 400
+PASSAGES = 4
+JOIN_SECONDS = 0.025
+# Seconds of prompt reading a turn may cost, and its bounds in tokens (DESIGN.md, prompt economy).
+READ_SECONDS = 2.6
+FRESH_TOKENS = (140, 1600)
+SLOW_PROMPT_SPEED = 75.0  # tokens a second: the embedded model on two cores, until it is measured
+EXCERPT_LEAST = 45
+
+
+class TokenJoiner:
+    """Sends the first piece of text at once and joins later ones for up to 25 ms into one event."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._parts: list[str] = []
+        self._ready = asyncio.Event()
+        self._pump = asyncio.create_task(self._run())
+
+    def add(self, text: str) -> None:
+        if self._pump.done():
+            self._pump.result()  # raises what stopped the pump, e.g. Fenced
+        if text:
+            self._parts.append(text)
+            self._ready.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._ready.wait()
+            await self.flush()
+            await asyncio.sleep(JOIN_SECONDS)
+
+    async def flush(self) -> None:
+        self._ready.clear()
+        if self._parts:
+            text, self._parts = "".join(self._parts), []
+            await self._emit("token", {"text": text})
+
+    def drop(self) -> None:
+        self._parts = []
+
+    async def close(self) -> None:
+        self._pump.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._pump
+
+
+@dataclass
+class _Draft:
+    """What has come together so far; becomes the Outcome."""
+
+    sources: list[KnownSource] = field(default_factory=list)
+    new: list[NewSource] = field(default_factory=list)
+    scores: dict[int, float] = field(default_factory=dict)
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    grounded: bool = False
+    answer: str = ""
+    model: str = ""
+    place: str = ""
+    usage: Usage = field(default_factory=Usage)
+    timings: dict[str, float] = field(default_factory=dict)
+    safety: str = ""
+    sources_from: int = 0
+
+    def outcome(self, state: Turn.State, **extra: Any) -> Outcome:
+        return Outcome(
+            state=state,
+            sources=[{"n": source.n, "score": self.scores.get(source.n)} for source in self.sources],
+            new_sources=self.new,
+            notices=self.notices,
+            grounded=self.grounded,
+            model=self.model,
+            place=self.place,
+            usage={key: value for key, value in asdict(self.usage).items() if value is not None},
+            timings={key: round(value, 4) for key, value in self.timings.items()},
+            safety=self.safety,
+            sources_from=self.sources_from,
+            **{"answer": self.answer, **extra},
+        )
+
+
+async def run_turn(context: TurnContext, emit: Emit, stop: asyncio.Event | None = None) -> Outcome:
+    """Answer one turn. Sends every event but the final one (`final_event`), which follows the commit.
+
+    To stop: set `stop`, then cancel the task. The model stops with it and what was written is kept.
+    """
+    draft, started = _Draft(sources_from=context.sources_from), time.perf_counter()
+    with override(context.language):
+        try:
+            screening = safety.screen(context.question, context.language)
+            if screening.level != "none":
+                await _notice(draft, emit, "safety", screening.message, card=screening.card)
+                draft.safety = screening.level
+            if screening.level == "acute":
+                await emit("token", {"text": screening.reply})
+                draft.answer = screening.reply
+            else:
+                await _answer(context, draft, emit, started)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if stop is None or not stop.is_set() or task is None:
+                raise
+            task.uncancel()
+            return draft.outcome(Turn.State.STOPPED, **_grounded(draft))
+        except LanguageModelError as error:
+            message = gettext("No language model could answer just now. Try again in a moment.")
+            return draft.outcome(Turn.State.FAILED, failure_code=error.code, failure=message)
+        finally:
+            draft.timings["total"] = time.perf_counter() - started
+    return draft.outcome(Turn.State.DONE, **_grounded(draft))
+
+
+def final_event(outcome: Outcome) -> tuple[str, dict[str, Any]]:
+    """The last event of a turn: `done`, `stopped` or `failed`."""
+    if outcome.state == Turn.State.FAILED:
+        return "failed", {"code": outcome.failure_code, "message": outcome.failure}
+    data = {
+        "answer": outcome.answer,
+        "citations": list(outcome.citations),
+        "model": outcome.model,
+        "place": outcome.place,
+        "grounded": outcome.grounded,
+        "usage": outcome.usage or {},
+        "timings": outcome.timings or {},
+    }
+    return ("done" if outcome.state == Turn.State.DONE else "stopped"), data
+
+
+def _grounded(draft: _Draft) -> dict[str, Any]:
+    if draft.safety == "acute":
+        return {}
+    result = grounding.check(draft.answer, [_shown(source) for source in draft.sources])
+    return {"answer": result.answer, "citations": list(result.citations)}
+
+
+async def _notice(draft: _Draft, emit: Emit, code: str, message: str, **extra: Any) -> None:
+    notice = {"code": code, "message": message, **extra}
+    draft.notices.append(notice)
+    await emit("notice", notice)
+
+
+async def _answer(context: TurnContext, draft: _Draft, emit: Emit, started: float) -> None:
+    models = policy.resolve(context.language_models) if context.language_models else await policy.default_models()
+    found = await _search(context)
+    draft.timings["retrieval"] = time.perf_counter() - started
+    if found.degraded:
+        await _notice(draft, emit, found.degraded, gettext("The search in the knowledge base works only in part just now."))
+    if found.covered:
+        draft.grounded = True
+        _number_sources(context, draft, found.passages, fresh_tokens(models))
+    await emit("sources", {"sources": [source_data(s, draft.scores.get(s.n)) for s in draft.sources]})
+    joiner = TokenJoiner(emit)
+    try:
+        if not found.covered and is_question(context.question):
+            draft.answer = prompting.label(context.language, "not_covered") + "\n\n"
+            joiner.add(draft.answer)
+        await _stream(context, draft, emit, joiner, models, started)
+        await joiner.flush()
+    finally:
+        await joiner.close()
+
+
+async def _search(context: TurnContext) -> SearchResult:
+    if not context.bases:
+        return SearchResult(passages=(), covered=False)
+    query = standalone(context.question, context.past)
+    return await retrieval.search(query, bases=context.bases, k=PASSAGES, language=context.language)
+
+
+def standalone(question: str, past: Sequence[prompting.PastTurn]) -> str:
+    """A follow-up of a few words ('Why?') means nothing alone: the question before it is put in front."""
+    short = len(question) < 25 if len(question.split()) < 5 else False
+    return f"{past[-1].question} {question}" if past and short else question
+
+
+def is_question(text: str) -> bool:
+    """Only a question gets the sentence 'my knowledge base has nothing about this'; a greeting does not."""
+    return text.rstrip().endswith(("?", "？", "까", "나요", "가요")) and len(text.split()) >= 2
+
+
+def fresh_tokens(models: Sequence[ModelId]) -> int:
+    """How many new prompt tokens a turn may bring so that its first word comes soon, by measured speed."""
+    speed = prompt_speed(models[0]) if models else None
+    if speed is None:
+        speed = SLOW_PROMPT_SPEED if models and models[0].provider == "llamacpp" else 400.0
+    return int(min(max(speed * READ_SECONDS, FRESH_TOKENS[0]), FRESH_TOKENS[1]))
+
+
+def _number_sources(context: TurnContext, draft: _Draft, passages: Sequence[Passage], budget: int) -> None:
+    """Give each passage its number in the conversation; cut the new ones into the budget of fresh tokens."""
+    known = {source.chunk: source for source in context.sources if source.chunk is not None}
+    last = max((source.n for source in context.sources), default=0)
+    left = max(budget - prompting.estimate_tokens(context.question), EXCERPT_LEAST)
+    fresh = sum(passage.chunk not in known for passage in passages)
+    for passage in passages:
+        source = known.get(passage.chunk)
+        if source is None:
+            if left < EXCERPT_LEAST:
+                continue
+            share = max(left // max(fresh, 1), EXCERPT_LEAST)
+            cut = prompting.excerpt(passage.text, question=context.question, tokens=share)
+            left -= prompting.estimate_tokens(f"[{last}] {passage.title}: {cut}")
+            fresh -= 1
+            last += 1
+            new = NewSource(last, passage.chunk, passage.document, passage.title, passage.location, passage.text, cut)
+            source = KnownSource(**asdict(new))
+            draft.new.append(new)
+        draft.sources.append(source)
+        draft.scores[source.n] = round(passage.score, 4)
+
+
+def _shown(source: KnownSource) -> prompting.NumberedSource:
+    return prompting.NumberedSource(source.n, source.title, source.excerpt)
+
+
+def _request(context: TurnContext, draft: _Draft, models: Sequence[ModelId]) -> tuple[ChatRequest, bool]:
+    first_shown = {new.n for new in draft.new}
+    now = prompting.PastTurn(
+        position=context.position,
+        question=context.question,
+        answer="",
+        language=context.language,
+        grounded=bool(draft.sources),
+        sources=tuple(_shown(source) for source in draft.sources if source.n in first_shown),
+    )
+    prompt = prompting.build(
+        system=context.coach_prompt or prompting.system_text(context.mode, context.language),
+        past=context.past,
+        now=now,
+        sources_from=context.sources_from,
+        context_tokens=language_model(models[0]).context_tokens,
+        answer_tokens=ANSWER_TOKENS,
+    )
+    draft.sources_from = prompt.sources_from
+    request = ChatRequest(
+        messages=prompt.messages,
+        max_tokens=ANSWER_TOKENS,
+        conversation=str(context.conversation),
+        language=context.language,
+        quotes=tuple(Quote(source.n, source.title, source.excerpt) for source in draft.sources),
+    )
+    return request, prompt.cut
+
+
+async def _stream(
+    context: TurnContext,
+    draft: _Draft,
+    emit: Emit,
+    joiner: TokenJoiner,
+    models: Sequence[ModelId],
+    started: float,
+) -> None:
+    request, cut = _request(context, draft, models)
+    if cut:
+        await _notice(draft, emit, "context_cut", gettext("The conversation is long: the coach no longer sees its oldest sources."))
+    prefix = draft.answer
+    allowed = [source.n for source in draft.sources]
+    citations = grounding.CitationFilter(allowed)
+    draft.timings["prompt"] = time.perf_counter() - started
+    async with contextlib.aclosing(switcher.stream(request, models)) as events:
+        async for event in events:
+            if isinstance(event, Token):
+                draft.timings.setdefault("first_token", time.perf_counter() - started)
+                text = citations.feed(event.text)
+                draft.answer += text
+                joiner.add(text)
+            elif isinstance(event, FellBack):
+                await _fell_back(draft, emit, event, joiner, prefix)
+                citations = grounding.CitationFilter(allowed)
+            elif isinstance(event, Chosen):
+                await _chosen(draft, emit, event)
+            elif isinstance(event, Finished):
+                draft.usage = event.usage
+    rest = citations.flush()
+    draft.answer += rest
+    joiner.add(rest)
+
+
+async def _chosen(draft: _Draft, emit: Emit, event: Chosen) -> None:
+    draft.model, draft.place = str(event.model), event.place.value
+    if event.model.provider == "guided":
+        await _notice(draft, emit, "guided", gettext("No language model is running. You get quoted passages instead of an answer."))
+    elif event.place is Place.CLOUD and any(notice["code"] == "fallback" for notice in draft.notices):
+        await _notice(draft, emit, "cloud", gettext("This answer is written by a cloud service."))
+
+
+async def _fell_back(draft: _Draft, emit: Emit, event: FellBack, joiner: TokenJoiner, prefix: str) -> None:
+    if event.discard:
+        joiner.drop()
+        await emit("reset", {})
+        draft.answer = ""
+        if prefix:
+            draft.answer = prefix
+            joiner.add(prefix)
+    message = gettext("The first language model did not answer, so another one took over.")
+    await _notice(draft, emit, "fallback", message, model=str(event.model), reason=event.reason)

@@ -1,0 +1,77 @@
+"""The chat page and the reading page of a document."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+
+from accounts.selectors import setup_needed
+
+from . import selectors
+from .api import conversation_data
+from .texts import page_texts
+
+TRY_FIRST = "try_first"
+
+
+@require_safe
+@ensure_csrf_cookie
+def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpResponse:
+    """One page for everything: pick a coach, or go on with a conversation of one's own."""
+    if not request.user.is_authenticated:
+        if "try" in request.GET:
+            request.session[TRY_FIRST] = True
+        elif not request.session.get(TRY_FIRST) and setup_needed():
+            return redirect("welcome")
+        if not settings.COACH_GUESTS:
+            return redirect(f"{reverse('login')}?next={request.path}")
+    conversation = None
+    if conversation_id is not None:
+        if request.user.is_authenticated:
+            conversation = selectors.conversation_of(int(request.user.pk), conversation_id)
+        if conversation is None:
+            raise Http404
+    coaches = list(selectors.active_coaches())
+    conversations = list(selectors.conversations_of(int(request.user.pk))[:100]) if request.user.is_authenticated else []
+    start: dict[str, Any] = {
+        "texts": page_texts(),
+        "limits": {"question": settings.QUESTION_MAX_CHARACTERS},
+        "conversation": conversation_data(conversation) if conversation else None,
+        "signed_in": request.user.is_authenticated,
+    }
+    context = {
+        "coaches": coaches,
+        "conversations": conversations,
+        "conversation": conversation,
+        "start": start,
+        "signup_open": settings.COACH_SIGNUP == "open",
+    }
+    return render(request, "coach/chat.html", context)
+
+
+@require_safe
+@login_required
+def document(request: HttpRequest, document_id: UUID) -> HttpResponse:
+    """A document as the coach read it, with the passage of `?chunk=` marked."""
+    found = selectors.readable_document(document_id)
+    if found is None:
+        raise Http404
+    chunk_id = request.GET.get("chunk", "")
+    chunk = found.chunks.filter(pk=int(chunk_id)).first() if chunk_id.isdecimal() and len(chunk_id) < 19 else None
+    start, end = (chunk.start, chunk.end) if chunk else (0, 0)
+    context = {
+        "document": found,
+        "chunk": chunk,
+        "before": found.text[:start],
+        "passage": found.text[start:end],
+        "after": found.text[end:],
+    }
+    return render(request, "coach/document.html", context)

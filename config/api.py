@@ -1,0 +1,69 @@
+"""`/api/v1/`: one API object, two ways to sign in, one shape for every error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.security import HttpBearer, SessionAuth
+
+from accounts.selectors import user_for_token
+from coach import errors as coach_errors
+from coach.api import public, router as coach_router
+from knowledge import errors as knowledge_errors
+from knowledge.api import router as knowledge_router
+
+
+class Bearer(HttpBearer):
+    def authenticate(self, request: HttpRequest, token: str) -> Any:
+        user = user_for_token(token)
+        if user is not None:
+            request.user = user
+        return user
+
+
+AUTH = [Bearer(), SessionAuth()]
+
+api = NinjaAPI(title="AI Coach", version="1", urls_namespace="api", docs_url=None, auth=AUTH)
+api.add_router("", public, auth=None)
+api.add_router("", coach_router)
+api.add_router("", knowledge_router)
+
+
+def _error(request: HttpRequest, code: str, message: str, status: int) -> HttpResponse:
+    return api.create_response(request, {"code": code, "message": message}, status=status)
+
+
+@api.exception_handler(coach_errors.Refusal)
+def on_refusal(request: HttpRequest, error: coach_errors.Refusal) -> HttpResponse:
+    return _error(request, error.code, error.message, error.status)
+
+
+@api.exception_handler(knowledge_errors.KnowledgeError)
+def on_knowledge_error(request: HttpRequest, error: knowledge_errors.KnowledgeError) -> HttpResponse:
+    return _error(request, error.code, str(error), error.status)
+
+
+@api.exception_handler(AuthenticationError)
+def on_unauthenticated(request: HttpRequest, _error_: AuthenticationError) -> HttpResponse:
+    return _error(request, "unauthenticated", _("Sign in or send a valid token."), 401)
+
+
+@api.exception_handler(ValidationError)
+def on_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    places = ", ".join(".".join(str(part) for part in item["loc"][1:]) or "body" for item in error.errors)
+    return _error(request, "invalid", _("These fields are missing or wrong: %(places)s.") % {"places": places}, 422)
+
+
+@api.exception_handler(Http404)
+def on_missing(request: HttpRequest, _error_: Http404) -> HttpResponse:
+    return _error(request, "not_found", _("This was not found."), 404)
+
+
+@api.exception_handler(HttpError)
+def on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    codes = {400: "bad_request", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 429: "rate_limited"}
+    return _error(request, codes.get(error.status_code, "error"), str(error), error.status_code)
