@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from .prompting import NumberedSource, grams
 
-_CITATION = re.compile(r"[\[【]\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\s*[\]】]")
-_OPEN = re.compile(r"\s*[\[【][\d\s,;]{0,16}$")
+_CITATION = re.compile(r"([ \t]*)[\[【]([\d\s,;]{1,16})[\]】]")
+_OPEN = re.compile(r"[ \t]*(?:[\[【][\d\s,;]{0,16})?$")  # what may still become a citation
 _SENTENCE = re.compile(r"[^.!?。\n]+[.!?。]*(?:\s*\[\d+\])*")
 _MARK = re.compile(r"\[(\d+)\]")
 # Shares of a sentence's character n-grams found in one source. Below 0.55 sentences that merely
@@ -46,8 +46,11 @@ class CitationFilter:
         return _CITATION.sub(self._numbers, text)
 
     def _numbers(self, match: re.Match[str]) -> str:
-        numbers = [int(number) for number in re.split(r"\D+", match.group(1)) if number]
-        return "".join(f"[{n}]" for n in dict.fromkeys(numbers) if n in self._allowed)
+        numbers = [int(number) for number in re.split(r"\D+", match.group(2)) if number]
+        if not numbers:
+            return match.group(0)
+        known = "".join(f"[{n}]" for n in dict.fromkeys(numbers) if n in self._allowed)
+        return match.group(1) + known if known else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,11 @@ def delete_conversation(*, owner_id: int, conversation_id: UUID) -> None:
         raise NotFound
 
 
-def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str) -> bool:
-    """Save a question as a pending turn. False when this turn was there already (a resend)."""
+def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str, language: str = "") -> bool:
+    """Save a question as a pending turn. False when this turn was there already (a resend).
+
+    `language` is that of the answer; empty: the language the question is written in.
+    """
     text = text.replace("\x00", "").strip()
     if not text:
         raise Empty
@@ -80,7 +83,7 @@ def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str) -> boo
         conversation = Conversation.objects.filter(pk=conversation_id, owner_id=user_id).first()
         if conversation is None:
             raise NotFound
-        language = detect_language(text, conversation.language)
+        language = language or detect_language(text, conversation.language)
         if not _new_turn(user_id, turn_id, conversation, text, language, None):
             return False
         Conversation.objects.filter(pk=conversation.pk).update(

@@ -1,7 +1,147 @@
-"""Texts that the scripts of the chat page show, translated on the server."""
+"""Texts of the chat page: what its scripts show, and the coaches as they are presented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from .models import Coach
+
+# Names and descriptions of the default coaches, listed here so that makemessages finds them. What an
+# admin wrote instead is no msgid and is shown as it is.
+DEFAULT_COACH_TEXTS = frozenset(
+    {
+        gettext_noop("Personal coach"),
+        gettext_noop("Goals, habits, work and life: think it through with a coach."),
+        gettext_noop("University coach"),
+        gettext_noop("Bring AI into teaching, assessment and administration."),
+    }
+)
+
+# Each is answered by an article of the starter knowledge, in every language.
+FIRST_QUESTIONS: dict[str, tuple[str, ...]] = {
+    Coach.Mode.PERSONAL: (
+        gettext_noop("How do I build a habit that lasts?"),
+        gettext_noop("I keep putting things off. How do I get started?"),
+        gettext_noop("How can I prepare for a difficult conversation?"),
+        gettext_noop("How does the GROW model help me reach a goal?"),
+    ),
+    Coach.Mode.UNIVERSITY: (
+        gettext_noop("How can we redesign assessment when students have generative AI?"),
+        gettext_noop("What does the EU AI Act mean for a university?"),
+        gettext_noop("Can we trust AI detectors?"),
+        gettext_noop("How do we help staff build AI competence?"),
+    ),
+}
+
+
+def _shown(text: str) -> str:
+    return _(text) if text in DEFAULT_COACH_TEXTS else text
+
+
+def coach_card(coach: Coach) -> dict[str, Any]:
+    """A coach as the page shows it: `slug`, `mode`, `name`, `description`, `questions` (up to four)."""
+    return {
+        "slug": coach.slug,
+        "mode": coach.mode,
+        "name": _shown(coach.name),
+        "description": _shown(coach.description),
+        "questions": [_(question) for question in FIRST_QUESTIONS.get(coach.mode, ())],
+    }
+
+
+def coach_cards(coaches: Iterable[Coach]) -> list[dict[str, Any]]:
+    return [coach_card(coach) for coach in coaches]
 
 
 def page_texts() -> dict[str, str]:
-    return {}
+    """Texts for static/js, by key; `{name}` in a text is filled in by the script."""
+    return {**_turn_texts(), **_source_texts(), **_rating_texts(), **_state_texts()}
+
+
+def _turn_texts() -> dict[str, str]:
+    return {
+        "you": _("You"),
+        "coach": _("Coach"),
+        "searching": _("Searching the knowledge…"),
+        "reading_one": _("Reading one passage…"),
+        "reading_many": _("Reading {n} passages…"),
+        "thinking": _("Thinking…"),
+        "still_working": _("The model is still reading. Your own machine takes its time."),
+        "stopping": _("Stopping…"),
+        "stopped": _("You stopped this answer."),
+        "failed": _("The answer did not come through."),
+        "try_again": _("Try again"),
+        "copy": _("Copy the answer"),
+        "copied": _("Copied"),
+        "copy_failed": _("The browser did not allow copying. Select the text and copy it yourself."),
+        "regenerate": _("Answer again"),
+        "previous_answer": _("Previous answer"),
+        "next_answer": _("Next answer"),
+        "answer_of": _("Answer {n} of {all}"),
+        "on_this_machine": _("on this machine"),
+        "in_the_cloud": _("in the cloud"),
+        "guided_mode": _("guided mode"),
+        "answer_finished": _("The coach answered:"),
+        "other_countries": _("Other countries"),
+        "call": _("Call {name}"),
+    }
+
+
+def _source_texts() -> dict[str, str]:
+    return {
+        "sources": _("Sources"),
+        "also_read": _("Also read ({n})"),
+        "source": _("Source {n}: {title}"),
+        "source_short": _("Source {n}"),
+        "close": _("Close"),
+        "whole_document": _("Read the whole document"),
+        "document_gone": _("The document was deleted since. This is the passage as the coach read it."),
+        "source_failed": _("The text around the passage could not be loaded."),
+        "passage": _("The passage the coach read"),
+    }
+
+
+def _rating_texts() -> dict[str, str]:
+    return {
+        "rate": _("Rate this answer"),
+        "star_one": _("1 star"),
+        "star_many": _("{n} stars"),
+        "helpful": _("Did it help you?"),
+        "yes": _("Yes"),
+        "no": _("No"),
+        "comment": _("Comment"),
+        "comment_hint": _("What was good, what was missing?"),
+        "save": _("Save"),
+        "saving": _("Saving…"),
+        "saved": _("Saved. Thank you."),
+        "rating_failed": _("The rating could not be saved. Try again."),
+    }
+
+
+def _state_texts() -> dict[str, str]:
+    return {
+        "morning": _("Good morning"),
+        "afternoon": _("Good afternoon"),
+        "evening": _("Good evening"),
+        "today": _("Today"),
+        "yesterday": _("Yesterday"),
+        "untitled": _("New conversation"),
+        "delete": _("Delete"),
+        "delete_named": _("Delete “{title}”"),
+        "delete_failed": _("The conversation could not be deleted. Try again."),
+        "left": _("{n} characters left"),
+        "too_many": _("{n} characters too many"),
+        "wait": _("The coach is still answering. Stop it first, or wait a moment."),
+        "offline": _("The connection is lost. Trying again…"),
+        "online": _("Connected again."),
+        "signed_out": _("You are signed out. Load the page again to go on."),
+        "reload": _("Load again"),
+        "not_started": _("The conversation could not be started. Try again."),
+        "coach_writes": _("{coach} is an AI and can be wrong. Check what matters."),
+        "open_menu": _("Open the menu"),
+        "close_menu": _("Close the menu"),
+    }

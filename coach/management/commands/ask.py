@@ -27,7 +27,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("question")
         parser.add_argument("--coach", default="personal")
-        parser.add_argument("--language", choices=[code for code, _name in settings.LANGUAGES], default="en")
+        parser.add_argument("--language", choices=[code for code, _name in settings.LANGUAGES], default="", help="of the answer; default: that of the question")
         parser.add_argument("--json", action="store_true", help="one JSON document on standard output and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -56,8 +56,8 @@ class Command(BaseCommand):
 
     def _save(self, question: str, coach: str, language: str) -> uuid.UUID:
         owner, turn = self._owner(), uuid.uuid4()
-        conversation = services.start_conversation(owner_id=owner.pk, coach=coach, language=language)
-        services.ask(user_id=owner.pk, turn_id=turn, conversation_id=conversation.pk, text=question)
+        conversation = services.start_conversation(owner_id=owner.pk, coach=coach, language=language or "en")
+        services.ask(user_id=owner.pk, turn_id=turn, conversation_id=conversation.pk, text=question, language=language)
         return turn
 
     async def _answer(self, turn: uuid.UUID, quiet: bool) -> None:

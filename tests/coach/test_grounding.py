@@ -1,0 +1,55 @@
+"""No number without a source is ever shown, however the stream is cut."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coach.grounding import CitationFilter, check
+from coach.prompting import NumberedSource
+
+GROW = NumberedSource(1, "The GROW model", "Whitmore describes four steps: goal, reality, options and will. Each step is a set of open questions.")
+REST = NumberedSource(2, "Stress and recovery", "Recovery needs psychological detachment from work in the evening, and sleep.")
+
+
+def filtered(pieces: list[str], allowed: set[int]) -> str:
+    citations = CitationFilter(allowed)
+    return "".join(citations.feed(piece) for piece in pieces) + citations.flush()
+
+
+def test_a_number_without_a_source_disappears() -> None:
+    assert filtered(["Set a goal [1] today [7]."], {1, 2}) == "Set a goal [1] today."
+
+
+def test_several_numbers_in_one_bracket_become_several_citations() -> None:
+    assert filtered(["So it is [1, 2; 9]."], {1, 2}) == "So it is [1][2]."
+
+
+def test_brackets_that_are_no_citations_stay() -> None:
+    text = "A [link](https://example.org), a list [x] and [note 1] stay."
+    assert filtered([text], {1}) == text
+
+
+@given(st.lists(st.sampled_from(["[", "]", "1", "2", "12", ", ", "word", " ", "\n", "[1]", "[9]", "【2】"]), max_size=30))
+def test_the_cut_of_the_stream_changes_nothing(pieces: list[str]) -> None:
+    whole = filtered(["".join(pieces)], {1, 2})
+    assert filtered(pieces, {1, 2}) == whole
+    assert "[9]" not in whole
+    assert "[12]" not in whole
+
+
+def test_a_sentence_that_repeats_a_source_gets_its_number() -> None:
+    answer = "Whitmore describes four steps: goal, reality, options and will. What is your goal?"
+    result = check(answer, [GROW, REST])
+    assert result.answer == "Whitmore describes four steps: goal, reality, options and will [1]. What is your goal?"
+    assert result.citations == (1,)
+
+
+def test_a_sentence_of_its_own_gets_none() -> None:
+    result = check("It sounds as if this week was heavy for you and your colleagues.", [GROW, REST])
+    assert result.citations == ()
+    assert "[" not in result.answer
+
+
+def test_citations_are_listed_once_in_order_of_use() -> None:
+    result = check("Rest well [2]. Then set a goal [1] and rest again [2]. Ghost [5].", [GROW, REST])
+    assert result.citations == (2, 1)
+    assert "[5]" not in result.answer
