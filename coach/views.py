@@ -17,7 +17,7 @@ from accounts.selectors import setup_needed
 
 from . import selectors
 from .api import conversation_data
-from .texts import page_texts
+from .texts import coach_card, coach_cards, page_texts
 
 TRY_FIRST = "try_first"
 
@@ -39,7 +39,6 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
             conversation = selectors.conversation_of(int(request.user.pk), conversation_id)
         if conversation is None:
             raise Http404
-    coaches = list(selectors.active_coaches())
     conversations = list(selectors.conversations_of(int(request.user.pk))[:100]) if request.user.is_authenticated else []
     start: dict[str, Any] = {
         "texts": page_texts(),
@@ -48,7 +47,8 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
         "signed_in": request.user.is_authenticated,
     }
     context = {
-        "coaches": coaches,
+        "coaches": coach_cards(selectors.active_coaches()),
+        "coach": coach_card(conversation.coach) if conversation else None,
         "conversations": conversations,
         "conversation": conversation,
         "start": start,

