@@ -125,7 +125,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 if not events and await self._send_stored(turn, last):
                     return
         except LogUnavailable:
-            while not await self._send_stored(turn, last):
+            while not await self._send_stored(turn, last):  # noqa: ASYNC110 - the runner may be on another machine
                 await asyncio.sleep(SILENCE_SECONDS)
 
     async def _send_stored(self, turn: UUID, last: int) -> bool:

@@ -7,8 +7,20 @@ from knowledge.models import KnowledgeBase
 from .models import Coach
 
 DEFAULTS = (
-    ("personal", Coach.Mode.PERSONAL, "Personal coach", "Goals, habits, work and life: think it through with a coach.", 0),
-    ("university", Coach.Mode.UNIVERSITY, "University coach", "Bring AI into teaching, assessment and administration.", 1),
+    (
+        "personal",
+        Coach.Mode.PERSONAL,
+        "Personal coach",
+        "Goals, habits, work and life: think it through with a coach.",
+        0,
+    ),
+    (
+        "university",
+        Coach.Mode.UNIVERSITY,
+        "University coach",
+        "Bring AI into teaching, assessment and administration.",
+        1,
+    ),
 )
 
 

@@ -1,11 +1,11 @@
 """Refusals at the edge: each has a code that goes over the wire and one plain sentence.
 
-    Refusal
-    ├── NotFound        not_found      not yours and not there are the same answer
-    ├── Empty           empty          a question without text
-    ├── TooLong         too_long       more characters than QUESTION_MAX_CHARACTERS
-    ├── NotFinished     not_finished   the turn to regenerate or rate is still being answered
-    └── TooMany         rate_limited   more turns a minute than TURNS_PER_MINUTE
+Refusal
+├── NotFound        not_found      not yours and not there are the same answer
+├── Empty           empty          a question without text
+├── TooLong         too_long       more characters than QUESTION_MAX_CHARACTERS
+├── NotFinished     not_finished   the turn to regenerate or rate is still being answered
+└── TooMany         rate_limited   more turns a minute than TURNS_PER_MINUTE
 """
 
 from django.utils.translation import gettext as _

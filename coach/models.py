@@ -1,7 +1,7 @@
 """Conversations between a coachee and a coach.
 
-    Coach 1─* Conversation 1─* Turn 1─0..1 Rating
-                   └─────1─* Source      numbered once per conversation, never renumbered
+Coach 1─* Conversation 1─* Turn 1─0..1 Rating
+               └─────1─* Source      numbered once per conversation, never renumbered
 """
 
 from __future__ import annotations
@@ -27,13 +27,19 @@ class Coach(models.Model):
     name = models.CharField(_("name"), max_length=120)
     mode = models.CharField(_("mode"), max_length=20, choices=Mode)
     description = models.CharField(_("description"), max_length=300, blank=True)
-    prompt = models.TextField(_("own prompt"), blank=True, help_text=_("Empty: the prompt of the mode, in the coachee's language."))
-    knowledge_bases = models.ManyToManyField(KnowledgeBase, blank=True, related_name="coaches", verbose_name=_("knowledge bases"))
+    prompt = models.TextField(
+        _("own prompt"), blank=True, help_text=_("Empty: the prompt of the mode, in the coachee's language.")
+    )
+    knowledge_bases = models.ManyToManyField(
+        KnowledgeBase, blank=True, related_name="coaches", verbose_name=_("knowledge bases")
+    )
     language_models = models.CharField(
         _("language models"),
         max_length=500,
         blank=True,
-        help_text=_("In order of preference, separated by commas: ollama:llama3.1,llamacpp. Empty: the setting COACH_MODELS."),
+        help_text=_(
+            "In order of preference, separated by commas: ollama:llama3.1,llamacpp. Empty: the setting COACH_MODELS."
+        ),
     )
     active = models.BooleanField(_("active"), default=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
@@ -49,7 +55,9 @@ class Coach(models.Model):
 
 class Conversation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations", verbose_name=_("coachee"))
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations", verbose_name=_("coachee")
+    )
     coach = models.ForeignKey(Coach, on_delete=models.PROTECT, related_name="conversations", verbose_name=_("coach"))
     title = models.CharField(_("title"), max_length=120, blank=True)
     language = models.CharField(_("language"), max_length=5, choices=settings.LANGUAGES, default="en")
@@ -95,9 +103,9 @@ class Source(models.Model):
 class Turn(models.Model):
     """One question and its answer; the client makes the id, so that a resend is harmless.
 
-        pending ─► running ─► done | stopped | failed
-           ▲          │
-           └──────────┘  the lease ran out: another runner claims it; after 3 attempts it is failed
+    pending ─► running ─► done | stopped | failed
+       ▲          │
+       └──────────┘  the lease ran out: another runner claims it; after 3 attempts it is failed
     """
 
     class State(models.TextChoices):
@@ -108,7 +116,9 @@ class Turn(models.Model):
         FAILED = "failed", _("failed")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="turns", verbose_name=_("conversation"))
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="turns", verbose_name=_("conversation")
+    )
     position = models.PositiveIntegerField(_("position"), help_text=_("Siblings (regenerated answers) share it."))
     regenerates = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="siblings")
     question = models.TextField(_("question"))

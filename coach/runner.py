@@ -22,7 +22,7 @@ from django.db import DatabaseError
 from . import selectors, services
 from .events import Fenced, LogUnavailable, LogWriter, redis_client
 from .models import Turn
-from .runner_channel import CHANNEL, HEARTBEAT_KEY
+from .runner_channel import HEARTBEAT_KEY
 from .turn import final_event, run_turn
 
 log = logging.getLogger(__name__)

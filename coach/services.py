@@ -161,9 +161,7 @@ def claim(*, turn_id: UUID, runner: str) -> int:
         Turn.objects.filter(pk=turn_id, attempts__lt=MAX_ATTEMPTS)
         .filter(Q(state=Turn.State.PENDING) | Q(state=Turn.State.RUNNING, lease_until__lt=now))
         .filter(~Exists(earlier))
-        .update(
-            state=Turn.State.RUNNING, lease_owner=runner, lease_until=now + LEASE, attempts=F("attempts") + 1
-        )
+        .update(state=Turn.State.RUNNING, lease_owner=runner, lease_until=now + LEASE, attempts=F("attempts") + 1)
     )
     return Turn.objects.values_list("attempts", flat=True).get(pk=turn_id) if changed else 0
 

@@ -55,7 +55,9 @@ def _language(headers: dict[bytes, bytes]) -> str:
     """The language cookie of the page, else the browser's first language that we have."""
     cookies = headers.get(b"cookie", b"").decode("latin1").split(";")
     wanted = [c.partition("=")[2].strip() for c in cookies if c.strip().startswith(f"{settings.LANGUAGE_COOKIE_NAME}=")]
-    wanted += [part.partition(";")[0].strip() for part in headers.get(b"accept-language", b"").decode("latin1").split(",")]
+    wanted += [
+        part.partition(";")[0].strip() for part in headers.get(b"accept-language", b"").decode("latin1").split(",")
+    ]
     for code in wanted:
         try:
             return get_supported_language_variant(code.lower()) if code else translation.get_language() or "en"

@@ -178,7 +178,9 @@ async def _answer(context: TurnContext, draft: _Draft, emit: Emit, started: floa
     found = await _search(context)
     draft.timings["retrieval"] = time.perf_counter() - started
     if found.degraded:
-        await _notice(draft, emit, found.degraded, gettext("The search in the knowledge base works only in part just now."))
+        await _notice(
+            draft, emit, found.degraded, gettext("The search in the knowledge base works only in part just now.")
+        )
     if found.covered:
         draft.grounded = True
         _number_sources(context, draft, found.passages, fresh_tokens(models))
@@ -286,7 +288,12 @@ async def _stream(
 ) -> None:
     request, cut = _request(context, draft, models)
     if cut:
-        await _notice(draft, emit, "context_cut", gettext("The conversation is long: the coach no longer sees its oldest sources."))
+        await _notice(
+            draft,
+            emit,
+            "context_cut",
+            gettext("The conversation is long: the coach no longer sees its oldest sources."),
+        )
     prefix = draft.answer
     allowed = [source.n for source in draft.sources]
     citations = grounding.CitationFilter(allowed)
@@ -313,7 +320,12 @@ async def _stream(
 async def _chosen(draft: _Draft, emit: Emit, event: Chosen) -> None:
     draft.model, draft.place = str(event.model), event.place.value
     if event.model.provider == "guided":
-        await _notice(draft, emit, "guided", gettext("No language model is running. You get quoted passages instead of an answer."))
+        await _notice(
+            draft,
+            emit,
+            "guided",
+            gettext("No language model is running. You get quoted passages instead of an answer."),
+        )
     elif event.place is Place.CLOUD and any(notice["code"] == "fallback" for notice in draft.notices):
         await _notice(draft, emit, "cloud", gettext("This answer is written by a cloud service."))
 

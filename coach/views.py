@@ -39,7 +39,9 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
             conversation = selectors.conversation_of(int(request.user.pk), conversation_id)
         if conversation is None:
             raise Http404
-    conversations = list(selectors.conversations_of(int(request.user.pk))[:100]) if request.user.is_authenticated else []
+    conversations = (
+        list(selectors.conversations_of(int(request.user.pk))[:100]) if request.user.is_authenticated else []
+    )
     start: dict[str, Any] = {
         "texts": page_texts(),
         "limits": {"question": settings.QUESTION_MAX_CHARACTERS},

@@ -12,7 +12,8 @@ from ninja.security import HttpBearer, SessionAuth
 
 from accounts.selectors import user_for_token
 from coach import errors as coach_errors
-from coach.api import public, router as coach_router
+from coach.api import public
+from coach.api import router as coach_router
 from knowledge import errors as knowledge_errors
 from knowledge.api import router as knowledge_router
 

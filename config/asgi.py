@@ -4,12 +4,12 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-import django  # noqa: E402
-from django.core.asgi import get_asgi_application  # noqa: E402
+import django
+from django.core.asgi import get_asgi_application
 
 django.setup(set_prefix=False)
 http_application = get_asgi_application()
 
-from config.routing import build_application  # noqa: E402
+from config.routing import build_application
 
 application = build_application(http_application)

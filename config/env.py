@@ -62,7 +62,9 @@ class Env:
         except ValueError as error:
             raise ConfigurationError(f"{name} is not a valid URL: {error}.") from error
         if parts.scheme not in schemes or not (parts.netloc or parts.path):
-            raise ConfigurationError(f"{name} must be a URL that starts with {' or '.join(s + '://' for s in schemes)}, not {raw!r}.")
+            raise ConfigurationError(
+                f"{name} must be a URL that starts with {' or '.join(s + '://' for s in schemes)}, not {raw!r}."
+            )
         return raw
 
     def folder(self, name: str, default: Path) -> Path:

@@ -1,6 +1,5 @@
 """Content security policy: strict for our own pages, what Unfold needs for the admin."""
 
-
 from typing import Any
 
 from csp.middleware import CSPMiddleware
@@ -17,5 +16,3 @@ class ContentSecurityPolicy(CSPMiddleware):
                 "style-src": ["'unsafe-inline'"],
             }
         return super().process_response(request, response)
-
-

@@ -6,8 +6,14 @@ from hypothesis import strategies as st
 from coach.grounding import CitationFilter, check
 from coach.prompting import NumberedSource
 
-GROW = NumberedSource(1, "The GROW model", "Whitmore describes four steps: goal, reality, options and will. Each step is a set of open questions.")
-REST = NumberedSource(2, "Stress and recovery", "Recovery needs psychological detachment from work in the evening, and sleep.")
+GROW = NumberedSource(
+    1,
+    "The GROW model",
+    "Whitmore describes four steps: goal, reality, options and will. Each step is a set of open questions.",
+)
+REST = NumberedSource(
+    2, "Stress and recovery", "Recovery needs psychological detachment from work in the evening, and sleep."
+)
 
 
 def filtered(pieces: list[str], allowed: set[int]) -> str:
@@ -28,7 +34,9 @@ def test_brackets_that_are_no_citations_stay() -> None:
     assert filtered([text], {1}) == text
 
 
-@given(st.lists(st.sampled_from(["[", "]", "1", "2", "12", ", ", "word", " ", "\n", "[1]", "[9]", "【2】"]), max_size=30))
+@given(
+    st.lists(st.sampled_from(["[", "]", "1", "2", "12", ", ", "word", " ", "\n", "[1]", "[9]", "【2】"]), max_size=30)
+)
 def test_the_cut_of_the_stream_changes_nothing(pieces: list[str]) -> None:
     whole = filtered(["".join(pieces)], {1, 2})
     assert filtered(pieces, {1, 2}) == whole

@@ -1,8 +1,7 @@
 """The prompt is append-only, fits the context, and shows each source once."""
 
-from llm.types import Message
-
 from coach.prompting import LANGUAGES, NumberedSource, PastTurn, build, excerpt, label, system_text, user_text
+from llm.types import Message
 
 
 def turn(position: int, *, sources: tuple[int, ...] = (), answer: str = "answer", size: int = 40) -> PastTurn:
@@ -17,7 +16,9 @@ def turn(position: int, *, sources: tuple[int, ...] = (), answer: str = "answer"
 
 
 def prompt(past: list[PastTurn], now: PastTurn, *, context: int = 4096, sources_from: int = 0):
-    return build(system="system", past=past, now=now, sources_from=sources_from, context_tokens=context, answer_tokens=400)
+    return build(
+        system="system", past=past, now=now, sources_from=sources_from, context_tokens=context, answer_tokens=400
+    )
 
 
 def test_the_next_prompt_begins_with_the_whole_last_one() -> None:

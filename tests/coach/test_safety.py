@@ -39,7 +39,13 @@ def test_everyday_language_stays_free(language: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "country", "number"), [("en", "United Kingdom", "116 123"), ("sv", "Sverige", "90101"), ("nb", "Norge", "116 123"), ("ko", "대한민국", "109")]
+    ("language", "country", "number"),
+    [
+        ("en", "United Kingdom", "116 123"),
+        ("sv", "Sverige", "90101"),
+        ("nb", "Norge", "116 123"),
+        ("ko", "대한민국", "109"),
+    ],
 )
 def test_the_card_puts_the_own_country_first_with_two_lines(language: str, country: str, number: str) -> None:
     found = screen(dict(ACUTE_BY_LANGUAGE)[language], language)

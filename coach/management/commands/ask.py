@@ -27,7 +27,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("question")
         parser.add_argument("--coach", default="personal")
-        parser.add_argument("--language", choices=[code for code, _name in settings.LANGUAGES], default="", help="of the answer; default: that of the question")
+        parser.add_argument(
+            "--language",
+            choices=[code for code, _name in settings.LANGUAGES],
+            default="",
+            help="of the answer; default: that of the question",
+        )
         parser.add_argument("--json", action="store_true", help="one JSON document on standard output and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
