@@ -7,11 +7,13 @@ more (the new attempt writes a fence first). `seq` counts on over attempts and i
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from redis import asyncio as redis_asyncio
@@ -42,20 +44,27 @@ class Event:
         return json.dumps({"type": self.type, "turn": str(turn), "seq": self.seq, **self.data}, ensure_ascii=False)
 
 
-_clients: dict[int, redis_asyncio.Redis] = {}
+# A new loop may get the id of one that is gone, so the loop itself is the key.
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis_asyncio.Redis] = WeakKeyDictionary()
 
 
 def redis_client() -> redis_asyncio.Redis:
     """One client per event loop; redis connections are bound to the loop that made them."""
-    import asyncio
-
-    loop = id(asyncio.get_running_loop())
-    if loop not in _clients:
+    loop = asyncio.get_running_loop()
+    client = _clients.get(loop)
+    if client is None:
         # socket_timeout=None: a blocking XREAD must outlive redis-py's default of 5 s.
-        _clients[loop] = redis_asyncio.Redis.from_url(
+        client = _clients[loop] = redis_asyncio.Redis.from_url(
             settings.REDIS_URL, socket_timeout=None, socket_connect_timeout=2, max_connections=2000
         )
-    return _clients[loop]
+    return client
+
+
+async def close_client() -> None:
+    """Close this event loop's connections; the next use makes new ones."""
+    client = _clients.pop(asyncio.get_running_loop(), None)
+    if client is not None:
+        await client.aclose()
 
 
 def log_key(turn: UUID) -> str:

@@ -3,6 +3,8 @@
 from channels.routing import ChannelNameRouter, URLRouter
 from django.urls import path
 
+from knowledge import search_channel
+
 from .consumers import ChatConsumer
 from .runner_channel import CHANNEL
 from .socket_auth import SocketAuthentication
@@ -14,4 +16,4 @@ def worker_application() -> ChannelNameRouter:
     """Imported by the worker only: the runner brings the model layer and the embedder with it."""
     from .runner import TurnRunner
 
-    return ChannelNameRouter({CHANNEL: TurnRunner.as_asgi()})
+    return ChannelNameRouter({CHANNEL: TurnRunner.as_asgi(), search_channel.CHANNEL: search_channel.Searcher.as_asgi()})

@@ -40,6 +40,7 @@ READ_SECONDS = 2.6
 FRESH_TOKENS = (140, 1600)
 SLOW_PROMPT_SPEED = 75.0  # tokens a second: the embedded model on two cores, until it is measured
 EXCERPT_LEAST = 45
+SMALLEST_CONTEXT = 2048
 
 
 class TokenJoiner:
@@ -174,7 +175,7 @@ async def _notice(draft: _Draft, emit: Emit, code: str, message: str, **extra: A
 
 
 async def _answer(context: TurnContext, draft: _Draft, emit: Emit, started: float) -> None:
-    models = policy.resolve(context.language_models) if context.language_models else await policy.default_models()
+    models = await asyncio.to_thread(policy.resolve, context.language_models)  # it may ask whether Ollama runs
     found = await _search(context)
     draft.timings["retrieval"] = time.perf_counter() - started
     if found.degraded:
@@ -194,6 +195,13 @@ async def _answer(context: TurnContext, draft: _Draft, emit: Emit, started: floa
         await joiner.flush()
     finally:
         await joiner.close()
+
+
+def load_models() -> None:
+    """Import what the usual models need before the first question does (LangChain: 1–2 s). Blocks."""
+    for model in policy.default_models():
+        with contextlib.suppress(LanguageModelError):
+            language_model(model)
 
 
 async def _search(context: TurnContext) -> SearchResult:
@@ -249,6 +257,14 @@ def _shown(source: KnownSource) -> prompting.NumberedSource:
     return prompting.NumberedSource(source.n, source.title, source.excerpt)
 
 
+def _context_tokens(models: Sequence[ModelId]) -> int:
+    """Of the first model that can be used at all; the switcher reports the ones that cannot."""
+    for model in models:
+        with contextlib.suppress(LanguageModelError):
+            return language_model(model).context_tokens
+    return SMALLEST_CONTEXT
+
+
 def _request(context: TurnContext, draft: _Draft, models: Sequence[ModelId]) -> tuple[ChatRequest, bool]:
     first_shown = {new.n for new in draft.new}
     now = prompting.PastTurn(
@@ -264,7 +280,7 @@ def _request(context: TurnContext, draft: _Draft, models: Sequence[ModelId]) -> 
         past=context.past,
         now=now,
         sources_from=context.sources_from,
-        context_tokens=language_model(models[0]).context_tokens,
+        context_tokens=_context_tokens(models),
         answer_tokens=ANSWER_TOKENS,
     )
     draft.sources_from = prompt.sources_from

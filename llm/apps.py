@@ -1,6 +1,22 @@
+"""The model layer as a Django app; it has no tables yet."""
+
 from django.apps import AppConfig
 
 
 class LlmConfig(AppConfig):
     name = "llm"
     verbose_name = "Language models"
+
+    def ready(self) -> None:
+        """A COACH_MODELS that nobody understands stops the start of every process."""
+        from django.conf import settings
+
+        from config.env import ConfigurationError
+
+        from .errors import UnknownModel
+        from .registry import parse_models
+
+        try:
+            parse_models(settings.COACH_MODELS)
+        except UnknownModel as error:
+            raise ConfigurationError(f"COACH_MODELS: {error}") from error

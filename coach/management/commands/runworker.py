@@ -11,13 +11,21 @@ from typing import Any
 from channels.management.commands.runworker import Command as ChannelsCommand
 from channels.worker import Worker
 
-from coach.runner import CHANNEL
-from knowledge import retrieval
+from coach.runner_channel import CHANNEL
+from coach.turn import load_models
+from knowledge import retrieval, search_channel
 
 log = logging.getLogger(__name__)
 
 
 class TurnWorker(Worker):
+    """A worker on `turns` has the embedder, so it answers the searches of web processes as well."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if CHANNEL in self.channels:
+            self.channels = [*self.channels, search_channel.CHANNEL]
+
     async def handle(self) -> None:
         listening = asyncio.ensure_future(super().handle())
         if CHANNEL in self.channels:
@@ -26,7 +34,7 @@ class TurnWorker(Worker):
                 loop.add_signal_handler(number, stop.set)
             runner = self.get_or_create_application_instance(CHANNEL, {"type": "channel", "channel": CHANNEL})
             await runner.put({"type": "runner.start"})
-            loading = asyncio.ensure_future(retrieval.load())
+            loading = asyncio.gather(retrieval.load(), asyncio.to_thread(load_models), return_exceptions=True)
             stopping = asyncio.ensure_future(stop.wait())
             await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
             done = asyncio.Event()

@@ -32,4 +32,4 @@ class Command(BaseCommand):
         # The launcher takes the place of this process, so that Django's 50 MB do not stay in memory.
         os.chdir(settings.BASE_DIR)
         environment = {**os.environ, PLAN_VARIABLE: plan.to_json()}
-        os.execve(sys.executable, [sys.executable, "-m", "launcher"], environment)  # noqa: S606
+        os.execve(sys.executable, [sys.executable, "-m", "launcher", "up"], environment)  # noqa: S606

@@ -1,0 +1,64 @@
+"""The frame of the admin panel: its sidebar (settings.UNFOLD names `navigation`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from knowledge.models import Document
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The groups of the sidebar; what the person may not open is left out."""
+    # Unfold takes every page below "/" for a page of the coach; it is never the active one here.
+    coach = _item(_("Open the coach"), "chat", "chat") | {"active": False}
+    groups = [
+        {"items": [_item(_("Overview"), "home", "admin:index"), coach]},
+        {"title": _("Coaching"), "separator": True, "items": _coaching(request)},
+        {"title": _("Knowledge"), "separator": True, "items": _knowledge(request)},
+        {"title": _("People"), "separator": True, "items": _people(request)},
+    ]
+    return [group for group in groups if group["items"]]
+
+
+def _item(title: str, icon: str, view: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse(view)}
+
+
+def _may_see(request: HttpRequest, items: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [item for permission, item in items if request.user.has_perm(permission)]
+
+
+def _coaching(request: HttpRequest) -> list[dict[str, Any]]:
+    return _may_see(
+        request,
+        [
+            ("coach.view_coach", _item(_("Coaches"), "psychology_alt", "admin:coach_coach_changelist")),
+            ("coach.view_conversation", _item(_("Conversations"), "forum", "admin:coach_conversation_changelist")),
+            ("coach.view_turn", _item(_("Turns"), "swap_vert", "admin:coach_turn_changelist")),
+            ("coach.view_rating", _item(_("Ratings"), "star", "admin:coach_rating_changelist")),
+        ],
+    )
+
+
+def _knowledge(request: HttpRequest) -> list[dict[str, Any]]:
+    documents = _item(_("Documents"), "description", "admin:knowledge_document_changelist")
+    if request.user.has_perm("knowledge.view_document"):
+        failed = Document.objects.filter(state=Document.State.FAILED).count()
+        if failed:
+            documents |= {"badge": str(failed), "badge_variant": "danger"}
+    bases = _item(_("Knowledge bases"), "library_books", "admin:knowledge_knowledgebase_changelist")
+    return _may_see(request, [("knowledge.view_knowledgebase", bases), ("knowledge.view_document", documents)])
+
+
+def _people(request: HttpRequest) -> list[dict[str, Any]]:
+    return _may_see(
+        request,
+        [
+            ("accounts.view_user", _item(_("People"), "group", "admin:accounts_user_changelist")),
+            ("accounts.view_apitoken", _item(_("API tokens"), "key", "admin:accounts_apitoken_changelist")),
+        ],
+    )

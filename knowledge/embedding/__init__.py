@@ -1,0 +1,1 @@
+"""Text to vectors: one adapter per file, chosen by COACH_EMBEDDER (registry.py)."""

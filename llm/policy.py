@@ -1,0 +1,98 @@
+"""Which language models are asked, in which order.
+
+What COACH_MODELS says; else a running Ollama with a chat model, then the embedded model; guided mode is
+always last. A cloud model is only ever used when somebody named it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import httpx
+from django.conf import settings
+
+from .embedded import embedded_server
+from .registry import parse_models
+from .types import ModelId
+
+log = logging.getLogger(__name__)
+
+GUIDED = ModelId("guided")
+EMBEDDED = ModelId("llamacpp")
+OLLAMA_TIMEOUT = 0.5
+OLLAMA_REMEMBERED = 30.0
+# Ollama lists embedding models beside chat models; these families and names cannot chat.
+_EMBEDDING_FAMILIES = ("bert",)
+_EMBEDDING_NAMES = ("embed", "minilm", "bge", "e5-", "rerank")
+
+_ollama: tuple[str, float, str] | None = None
+
+
+def default_models() -> list[ModelId]:
+    """The installation's models in order, `guided` last.
+
+    May wait up to 0.5 s for Ollama, once in 30 s: call it from a thread in async code.
+    Raises UnknownModel when COACH_MODELS is malformed.
+    """
+    return resolve(settings.COACH_MODELS)
+
+
+def resolve(policy_text: str) -> list[ModelId]:
+    """The same for a coach's own list; an empty one means the installation's. Raises UnknownModel."""
+    named = parse_models(policy_text) or parse_models(settings.COACH_MODELS)
+    models = named or _found_here()
+    return [*(model for model in models if model != GUIDED), GUIDED]
+
+
+def _found_here() -> list[ModelId]:
+    models = []
+    name = ollama_chat_model()
+    if name:
+        models.append(ModelId("ollama", name))
+    if embedded_server() is not None:
+        models.append(EMBEDDED)
+    return models
+
+
+def ollama_chat_model() -> str:
+    """The newest local chat model of the Ollama at OLLAMA_BASE_URL; '' when none runs. Remembered for 30 s."""
+    global _ollama  # noqa: PLW0603 - one remembered answer per process
+    url = settings.OLLAMA_BASE_URL.rstrip("/")
+    now = time.monotonic()
+    if _ollama is None or _ollama[0] != url or now - _ollama[1] > OLLAMA_REMEMBERED:
+        _ollama = (url, now, _ask_ollama(url))
+    return _ollama[2]
+
+
+def forget() -> None:
+    """Ask Ollama again next time."""
+    global _ollama  # noqa: PLW0603
+    _ollama = None
+
+
+def _ask_ollama(url: str) -> str:
+    try:
+        answer = httpx.get(f"{url}/api/tags", timeout=OLLAMA_TIMEOUT, trust_env=False)
+        answer.raise_for_status()
+        listed = answer.json()["models"]
+        return next((str(model["name"]) for model in listed if _can_chat_here(model)), "")
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.debug("no Ollama at %s: %s", url, error)
+        return ""
+
+
+def _can_chat_here(model: dict[str, Any]) -> bool:
+    """False for embedding models, and for models that Ollama would only pass on to a cloud."""
+    name = str(model["name"]).lower()
+    details = model.get("details") or {}
+    families = [str(family).lower() for family in details.get("families") or [details.get("family") or ""]]
+    capabilities = model.get("capabilities")
+    if model.get("remote_host") or model.get("remote_model") or name.endswith(("-cloud", ":cloud")):
+        return False
+    if capabilities:
+        return "completion" in capabilities
+    return not any(word in name for word in _EMBEDDING_NAMES) and not any(
+        word in family for family in families for word in _EMBEDDING_FAMILIES
+    )

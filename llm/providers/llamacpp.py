@@ -1,0 +1,183 @@
+"""The embedded llama.cpp server (llm/llamacpp_server.py), by its own HTTP protocol.
+
+A conversation's prompt stays cached without our help: the server picks the slot whose content shares the
+longest prefix, and keeps what a slot held before in memory (`cache_ram`). Naming a slot (`id_slot`) was
+measured to be worse: a new conversation then cannot reuse the system text another slot has read
+(docs/adr, prompt economy).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+from django.utils.translation import gettext as _
+
+from llm import health
+from llm.catalogue import find
+from llm.embedded import DEFAULT_CONTEXT, EmbeddedServer, embedded_server
+from llm.errors import LanguageModelError, ModelUnavailable
+from llm.types import AdapterEvent, ChatRequest, Finished, Health, ModelId, Place, Token, Usage
+
+from .faults import CONNECT_SECONDS, broken, from_status, unreachable
+from .loops import PerLoop
+
+SHORTEST_FIRST_TOKEN = 8.0
+ASSUMED_PROMPT_SPEED = 40.0  # tokens per second before anything was measured; 2 old cores
+_BYTES_PER_TOKEN = 3.0  # UTF-8; English 4, Swedish 3.3, Korean 3: never too few tokens by much
+
+
+class LlamaCppModel:
+    place = Place.LOCAL
+
+    def __init__(self, model_id: ModelId) -> None:
+        self.id = model_id
+        self._clients = PerLoop(_client)
+
+    @property
+    def context_tokens(self) -> int:
+        server = embedded_server()
+        return server.context_tokens if server else DEFAULT_CONTEXT
+
+    def first_token_seconds(self, request: ChatRequest) -> float:
+        """Twice the time that reading the whole prompt uncached would take at the measured speed, at least 8 s."""
+        tokens = sum(len(message.content.encode()) for message in request.messages) / _BYTES_PER_TOKEN
+        speed = health.prompt_speed(self.id) or ASSUMED_PROMPT_SPEED
+        return max(SHORTEST_FIRST_TOKEN, tokens / speed * 2 + 2)
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[AdapterEvent]:
+        server = self._server()
+        body = {**_body(request), "stream": True, "stream_options": {"include_usage": True}}
+        try:
+            async with self._clients.get().stream(
+                "POST", f"{server.url}/v1/chat/completions", json=body, headers=_headers(server)
+            ) as response:
+                if response.status_code != 200:
+                    text = (await response.aread()).decode(errors="replace")
+                    raise from_status(self.id, response.status_code, text, response.headers)
+                async for event in _events(self.id, response):
+                    yield event
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise unreachable(self.id, server.url) from error
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise broken(self.id, error) from error
+
+    async def warm(self, request: ChatRequest) -> None:
+        """Read the prompt into the server's cache; raises errors of llm/errors.py."""
+        server = self._server()
+        try:
+            answer = await self._clients.get().post(
+                f"{server.url}/v1/chat/completions",
+                json={**_body(request), "max_tokens": 0, "stream": False},
+                headers=_headers(server),
+            )
+        except httpx.HTTPError as error:
+            raise unreachable(self.id, server.url) from error
+        if answer.status_code != 200:
+            raise from_status(self.id, answer.status_code, answer.text, answer.headers)
+
+    async def check(self) -> Health:
+        try:
+            server = self._server()
+            answer = await self._clients.get().get(f"{server.url}/health", timeout=CONNECT_SECONDS)
+            if answer.status_code != 200:
+                raise from_status(self.id, answer.status_code, answer.text, answer.headers)
+        except httpx.HTTPError:
+            return Health(False, str(unreachable(self.id, server.url)))
+        except LanguageModelError as error:
+            return Health(False, str(error))
+        return Health(True)
+
+    async def aclose(self) -> None:
+        await self._clients.close(httpx.AsyncClient.aclose)
+
+    def _server(self) -> EmbeddedServer:
+        server = embedded_server()
+        if server is None:
+            raise ModelUnavailable(_("The embedded model server is not running; start it with `manage.py up`."))
+        if self.id.name and not _same_model(self.id.name, server.model):
+            raise ModelUnavailable(
+                _("The embedded model server has loaded %(loaded)s, not %(model)s; name it first in COACH_MODELS and restart.")
+                % {"loaded": Path(server.model).name, "model": self.id.name}
+            )
+        return server
+
+
+def _client() -> httpx.AsyncClient:
+    # No read time-out here: the switcher watches the stream. No proxy either: the server is on loopback.
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
+        trust_env=False,
+    )
+
+
+def _headers(server: EmbeddedServer) -> dict[str, str]:
+    return {"Authorization": f"Bearer {server.key}"} if server.key else {}
+
+
+def _body(request: ChatRequest) -> dict[str, Any]:
+    return {
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "cache_prompt": True,
+    }
+
+
+def _same_model(name: str, loaded: str) -> bool:
+    """`name` is a catalogue name or a path, `loaded` what the server was started with."""
+    if name == loaded:
+        return True
+    entry = find(name)
+    file = entry.file if entry else Path(name).name
+    return file == Path(loaded).name
+
+
+async def _events(model: ModelId, response: httpx.Response) -> AsyncIterator[AdapterEvent]:
+    """Server-sent events: `data: {chunk}` lines, the last chunk with usage and timings, then `data: [DONE]`."""
+    reason: Literal["stop", "length", "unknown"] = "unknown"
+    last: dict[str, Any] = {}
+    async for line in response.aiter_lines():
+        if not line.startswith(("data:", "error:")):
+            continue
+        data = line.partition(":")[2].strip()
+        if data == "[DONE]":
+            yield Finished(_usage(last), reason)
+            return
+        try:
+            chunk = json.loads(data)
+            if "error" in chunk or line.startswith("error:"):
+                raise _failure(model, chunk)
+            choice = chunk["choices"][0] if chunk["choices"] else None
+            text = choice["delta"].get("content") if choice else None
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise broken(model, _("It was not in the expected form.")) from error
+        if text:
+            yield Token(text)
+        if choice and choice.get("finish_reason"):
+            reason = "length" if choice["finish_reason"] == "length" else "stop"
+        if "usage" in chunk or "timings" in chunk:
+            last = chunk
+    raise broken(model)
+
+
+def _failure(model: ModelId, chunk: dict[str, Any]) -> LanguageModelError:
+    """An error the server reports inside a stream that began with 200."""
+    error = chunk.get("error", chunk)
+    code = error.get("code") if isinstance(error, dict) else None
+    return from_status(model, code if isinstance(code, int) and code >= 400 else 500, json.dumps(chunk))
+
+
+def _usage(chunk: dict[str, Any]) -> Usage:
+    usage, timings = chunk.get("usage") or {}, chunk.get("timings") or {}
+    return Usage(
+        prompt_tokens=usage.get("prompt_tokens"),
+        cached_prompt_tokens=timings.get("cache_n"),
+        completion_tokens=usage.get("completion_tokens"),
+        prompt_tokens_per_second=timings.get("prompt_per_second"),
+        completion_tokens_per_second=timings.get("predicted_per_second"),
+    )
