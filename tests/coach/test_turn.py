@@ -1,0 +1,239 @@
+"""One turn with a fake model and given passages: what is sent, in which order, and what comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+
+from coach import turn as turn_module
+from coach.models import Turn
+from coach.selectors import KnownSource, TurnContext
+from coach.turn import final_event, fresh_tokens, is_question, run_turn, standalone
+from knowledge.types import Passage, SearchResult
+from llm.errors import ServerFailed
+from llm.types import ModelId, Place
+from tests.fakes import FakeLanguageModel
+
+PASSAGE = Passage(
+    chunk=7,
+    document=str(uuid.uuid4()),
+    title="Building habits",
+    location="How habits form",
+    text="A habit needs a cue, a routine and a reward. Lally found that it takes about two months.",
+    score=0.9,
+)
+
+
+class Events(list[tuple[str, dict[str, Any]]]):
+    async def __call__(self, type_: str, data: dict[str, Any]) -> None:
+        self.append((type_, data))
+
+    def types(self) -> list[str]:
+        return [type_ for type_, _data in self]
+
+    def text(self) -> str:
+        return "".join(data["text"] for type_, data in self if type_ == "token")
+
+
+def context(question: str = "How do habits form?", **values: Any) -> TurnContext:
+    given = {
+        "turn": uuid.uuid4(),
+        "conversation": uuid.uuid4(),
+        "position": 0,
+        "question": question,
+        "language": "en",
+        "coach": "personal",
+        "mode": "personal",
+        "coach_prompt": "",
+        "language_models": "",
+        "bases": (1,),
+        "past": (),
+        "sources": (),
+        "sources_from": 0,
+        "stop_requested": False,
+    }
+    return TurnContext(**{**given, **values})
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, SearchResult]:
+    """What the search finds; a test may change it."""
+    result = {"result": SearchResult(passages=(PASSAGE,), covered=True)}
+
+    async def search(*_args: Any, **_kwargs: Any) -> SearchResult:
+        return result["result"]
+
+    monkeypatch.setattr(turn_module.retrieval, "search", search)
+    return result
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch, found: Any) -> Any:
+    """Make these models the ones that are asked, in this order."""
+
+    def use(*models: FakeLanguageModel) -> None:
+        by_id = {model.id: model for model in models}
+        monkeypatch.setattr(turn_module.policy, "resolve", lambda _text: [model.id for model in models])
+        monkeypatch.setattr("llm.switcher.language_model", by_id.__getitem__)
+        monkeypatch.setattr("coach.turn.language_model", by_id.__getitem__)
+
+    return use
+
+
+async def test_sources_come_before_the_text_and_the_answer_cites_them(use: Any) -> None:
+    model = FakeLanguageModel(text="A cue starts it [1]. And [4] is nothing. What is your cue?")
+    use(model)
+    events = Events()
+    outcome = await run_turn(context(), events)
+    assert events.types()[0] == "sources"
+    assert events[0][1]["sources"][0]["n"] == 1
+    assert events[0][1]["sources"][0]["text"] == PASSAGE.text
+    assert events.text() == outcome.answer == "A cue starts it [1]. And is nothing. What is your cue?"
+    assert (outcome.state, outcome.citations, outcome.grounded) == (Turn.State.DONE, [1], True)
+    assert [new.n for new in outcome.new_sources] == [1]
+    assert "[1] Building habits:" in model.requests[0].messages[-1].content
+    assert final_event(outcome)[0] == "done"
+
+
+async def test_a_passage_keeps_its_number_and_is_not_sent_again(use: Any) -> None:
+    model = FakeLanguageModel()
+    use(model)
+    known = KnownSource(3, 7, PASSAGE.document, PASSAGE.title, PASSAGE.location, PASSAGE.text, PASSAGE.text)
+    events = Events()
+    outcome = await run_turn(context(sources=(known,)), events)
+    assert [source["n"] for source in events[0][1]["sources"]] == [3]
+    assert outcome.new_sources == []
+    assert PASSAGE.text[:30] not in model.requests[0].messages[-1].content
+
+
+async def test_what_the_knowledge_does_not_cover_is_said_before_the_model_speaks(use: Any, found: Any) -> None:
+    found["result"] = SearchResult(passages=(PASSAGE,), covered=False)
+    use(FakeLanguageModel(text="Perhaps ask a colleague [1]?"))
+    events = Events()
+    outcome = await run_turn(context("What is the capital of Peru?"), events)
+    assert events[0] == ("sources", {"sources": []})
+    assert outcome.answer.startswith("My knowledge base has nothing about this")
+    assert (outcome.grounded, outcome.citations, outcome.new_sources) == (False, [], [])
+    assert "[1]" not in events.text()
+
+
+async def test_a_greeting_gets_no_lecture_about_the_knowledge(use: Any, found: Any) -> None:
+    found["result"] = SearchResult(passages=(), covered=False)
+    use(FakeLanguageModel(text="Hello! What is on your mind?"))
+    outcome = await run_turn(context("Hello there"), Events())
+    assert outcome.answer == "Hello! What is on your mind?"
+
+
+async def test_a_crisis_reaches_no_model(use: Any) -> None:
+    model = FakeLanguageModel()
+    use(model)
+    events = Events()
+    outcome = await run_turn(context("I want to kill myself"), events)
+    assert events.types() == ["notice", "token"]
+    assert events[0][1]["card"]["helplines"]
+    assert model.requests == []
+    assert (outcome.safety, outcome.model, outcome.state) == ("acute", "", Turn.State.DONE)
+    assert outcome.answer == events.text()
+
+
+async def test_a_heavy_message_gets_the_card_and_then_the_coach(use: Any) -> None:
+    use(FakeLanguageModel())
+    events = Events()
+    outcome = await run_turn(context("Everything is so hopeless and I feel hopeless"), events)
+    assert events.types()[:2] == ["notice", "sources"]
+    assert outcome.safety == "elevated"
+    assert outcome.model == "fake:model"
+
+
+async def test_a_model_that_breaks_off_is_replaced_with_a_reset_and_a_notice(use: Any) -> None:
+    broken = FakeLanguageModel(
+        text="one two three four", error=ServerFailed("500"), error_after=2, id=ModelId("fake", "a")
+    )
+    second = FakeLanguageModel(text="The whole answer.", id=ModelId("fake", "b"))
+    use(broken, second)
+    events = Events()
+    outcome = await run_turn(context(), events)
+    assert "reset" in events.types()
+    after = events[events.types().index("reset") :]
+    assert "".join(data["text"] for type_, data in after if type_ == "token") == outcome.answer == "The whole answer."
+    assert outcome.model == "fake:b"
+    assert [notice["code"] for notice in outcome.notices] == ["fallback"]
+
+
+async def test_when_every_model_fails_the_turn_fails_in_plain_words(use: Any) -> None:
+    use(FakeLanguageModel(error=ServerFailed("secret details")))
+    outcome = await run_turn(context(), Events())
+    assert outcome.state == Turn.State.FAILED
+    kind, data = final_event(outcome)
+    assert kind == "failed"
+    assert data["code"] == "no_model"
+    assert "secret" not in data["message"]
+
+
+async def test_stop_keeps_the_text_and_closes_the_model(use: Any) -> None:
+    model = FakeLanguageModel(text="A cue starts it [1]. never", hold=asyncio.Event())
+    use(model)
+    stop, events = asyncio.Event(), Events()
+    task = asyncio.create_task(run_turn(context(), events, stop))
+    while "token" not in events.types():
+        await asyncio.sleep(0.01)
+    stop.set()
+    task.cancel()
+    outcome = await task
+    assert outcome.state == Turn.State.STOPPED
+    assert outcome.answer.startswith("A cue")
+    assert "never" not in outcome.answer
+    assert model.closed == 1
+    assert final_event(outcome)[0] == "stopped"
+
+
+async def test_a_cancelled_task_that_nobody_stopped_stays_cancelled(use: Any) -> None:
+    use(FakeLanguageModel(hold=asyncio.Event()))
+    events = Events()
+    task = asyncio.create_task(run_turn(context(), events, asyncio.Event()))
+    while "token" not in events.types():
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cloud_model_that_takes_over_is_named(use: Any) -> None:
+    use(
+        FakeLanguageModel(error=ServerFailed("x"), id=ModelId("fake", "a")),
+        FakeLanguageModel(id=ModelId("fake", "b"), place=Place.CLOUD),
+    )
+    outcome = await run_turn(context(), Events())
+    assert [notice["code"] for notice in outcome.notices] == ["fallback", "cloud"]
+    assert outcome.place == "cloud"
+
+
+def test_short_follow_ups_take_the_question_before_them_along() -> None:
+    from coach.prompting import PastTurn
+
+    past = [PastTurn(0, "How do habits form?", "…", "en", True)]
+    assert standalone("Why?", past) == "How do habits form? Why?"
+    assert standalone("Why?", []) == "Why?"
+    assert standalone("What does Lally say about the number of days?", past).startswith("What does Lally")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("How are habits made?", True),
+        ("습관은 어떻게 생기나요", True),
+        ("Hej", False),
+        ("Thanks!", False),
+        ("?", False),
+    ],
+)
+def test_questions_are_recognised(text: str, expected: bool) -> None:
+    assert is_question(text) is expected
+
+
+def test_the_budget_of_fresh_tokens_is_bounded() -> None:
+    assert 140 <= fresh_tokens([ModelId("llamacpp")]) <= 300
+    assert fresh_tokens([ModelId("openai", "x")]) > 600
