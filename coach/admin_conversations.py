@@ -31,7 +31,7 @@ STATE_COLOURS = {
     Turn.State.STOPPED: "primary",
     Turn.State.FAILED: "danger",
 }
-PLACES = {"local": _("on your own machines"), "cloud": _("in the cloud")}
+PLACES = {"local": _("locally"), "cloud": _("in the cloud")}
 TIMINGS = {
     "retrieval": _("searching the knowledge"),
     "prompt": _("putting the prompt together"),

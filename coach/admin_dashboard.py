@@ -14,6 +14,7 @@ from django.db.models import Avg, Count, Q, QuerySet
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from knowledge.admin_reads import document_figures
 
@@ -103,6 +104,7 @@ def _days(today: date) -> list[Day]:
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """DASHBOARD_CALLBACK of Unfold: adds the figures that this person may see."""
+    context["title"] = _("Overview")
     if request.user.has_perm("coach.view_turn"):
         context["turns"] = turn_figures()
     if request.user.has_perm("knowledge.view_document"):

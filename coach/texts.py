@@ -96,12 +96,8 @@ def _source_texts() -> dict[str, str]:
         "sources": _("Sources"),
         "also_read": _("Also read ({n})"),
         "source": _("Source {n}: {title}"),
-        "source_short": _("Source {n}"),
-        "close": _("Close"),
-        "whole_document": _("Read the whole document"),
         "document_gone": _("The document was deleted since. This is the passage as the coach read it."),
         "source_failed": _("The text around the passage could not be loaded."),
-        "passage": _("The passage the coach read"),
     }
 
 
@@ -129,8 +125,6 @@ def _state_texts() -> dict[str, str]:
         "evening": _("Good evening"),
         "today": _("Today"),
         "yesterday": _("Yesterday"),
-        "untitled": _("New conversation"),
-        "delete": _("Delete"),
         "delete_named": _("Delete “{title}”"),
         "delete_failed": _("The conversation could not be deleted. Try again."),
         "left": _("{n} characters left"),
@@ -141,7 +135,4 @@ def _state_texts() -> dict[str, str]:
         "signed_out": _("You are signed out. Load the page again to go on."),
         "reload": _("Load again"),
         "not_started": _("The conversation could not be started. Try again."),
-        "coach_writes": _("{coach} is an AI and can be wrong. Check what matters."),
-        "open_menu": _("Open the menu"),
-        "close_menu": _("Close the menu"),
     }

@@ -71,7 +71,9 @@ def readyz(_request: HttpRequest) -> JsonResponse:
         except (DatabaseError, RedisError, httpx.HTTPError, LookupError, OSError) as error:
             results[name] = type(error).__name__
     ready = all(value == "ok" for value in results.values())
-    return JsonResponse({"ready": ready, "checks": results}, status=200 if ready else 503)
+    response = JsonResponse({"ready": ready, "checks": results}, status=200 if ready else 503)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # not ready yet is no error of the server
+    return response
 
 
 @require_safe

@@ -7,6 +7,7 @@ from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from django.templatetags.static import static
 
 from config.env import ConfigurationError, Env
 from config.services import read_services
@@ -213,8 +214,44 @@ TURNS_AT_ONCE = env.integer("COACH_TURNS_AT_ONCE", 64, 1, 1000)  # per runner
 UNFOLD = {
     "SITE_TITLE": "AI Coach",
     "SITE_HEADER": "AI Coach",
-    "SITE_SYMBOL": "psychology_alt",
+    "SITE_URL": "/",
+    "SITE_ICON": lambda request: static("img/logo.svg"),
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/favicon.svg")}],
+    "STYLES": [lambda request: static("admin-coach/admin.css")],
+    "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "coach.admin_dashboard.dashboard",
+    "SIDEBAR": {"navigation": "coach.admin_site.navigation"},
+    "BORDER_RADIUS": "10px",
+    # Warm paper and the green of the mark; every text on its ground has a contrast of at least 4.5.
+    "COLORS": {
+        "base": {
+            "50": "#fbf8f2",
+            "100": "#f4efe5",
+            "200": "#e8e0d2",
+            "300": "#d5cab8",
+            "400": "#a89c89",
+            "500": "#756a5c",
+            "600": "#5a5146",
+            "700": "#474037",
+            "800": "#37312a",
+            "900": "#221e1a",
+            "950": "#181512",
+        },
+        "primary": {
+            "50": "#eef6f3",
+            "100": "#d7eae4",
+            "200": "#b0d5ca",
+            "300": "#86beaf",
+            "400": "#69ab9a",
+            "500": "#549b88",
+            "600": "#2f6b5e",
+            "700": "#27574d",
+            "800": "#21463f",
+            "900": "#1c3a34",
+            "950": "#0e211d",
+        },
+    },
 }
 
 LOGGING = {

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,16 @@ from django.db import DatabaseError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts.selectors import setup_needed
+from knowledge.embedding import registry
+from knowledge.embedding.errors import EmbedderUnavailable
+from llm.catalogue import find, model_path
+from llm.errors import UnknownModel
+from llm.management.commands.fetchmodels import NOT_TO_BE_HAD
+from llm.policy import EMBEDDED, ollama_chat_model
+from llm.registry import parse_models
+from llm.types import ModelId
 
-NO_MODEL = 3  # exit code of `fetchmodels`: the models could not be had
+GUIDED_MODE = "Starting in guided mode: answers are quoted passages; the next start tries again."
 
 
 class Command(BaseCommand):
@@ -40,11 +49,12 @@ class Command(BaseCommand):
         try:
             _migrate()
             _collect_static()
-            call_command("load_starter_knowledge", verbosity=0, stdout=sys.stderr)
-            call_command("create_default_coaches", verbosity=0, stdout=sys.stderr)
+            call_command("create_default_coaches", verbosity=0, stderr=StringIO())
+            call_command("load_starter_knowledge", verbosity=0, stderr=StringIO())
             _create_admin()
-            report = _fetch_models(with_language_model=not options["no_model_server"])
-        except (CommandError, DatabaseError, OSError) as error:
+            _prepare_embedder()
+            report = {"notice": ""} if options["no_model_server"] else _fetch_model()
+        except (CommandError, DatabaseError, OSError, UnknownModel, EmbedderUnavailable) as error:
             self.stdout.write(json.dumps({"error": _sentence(error)}))
             sys.exit(1)
         self.stdout.write(json.dumps(report))
@@ -98,5 +108,36 @@ def _create_admin() -> None:
         call_command("createsuperuser", interactive=False, username=name, email=email, verbosity=0)
 
 
-def _fetch_models(*, with_language_model: bool) -> dict[str, str]:
-    return {}
+def _prepare_embedder() -> None:
+    """Convert the default embedder's weights before runner and worker ask for them; once a machine."""
+    wrong = registry.check(settings.COACH_EMBEDDER)
+    if wrong:
+        raise CommandError(wrong)
+    if settings.COACH_EMBEDDER == "e5-small" and not any(Path(settings.CACHE_DIR).glob("e5-small-*")):
+        registry.embedder()
+
+
+def _model_to_serve() -> ModelId | None:
+    """The model of our own server: the first `llamacpp` of COACH_MODELS; the default one when nothing is named
+    and no Ollama runs. Raises UnknownModel."""
+    named = parse_models(settings.COACH_MODELS)
+    if named:
+        return next((model for model in named if model.provider == EMBEDDED.provider), None)
+    return None if ollama_chat_model() else EMBEDDED
+
+
+def _fetch_model() -> dict[str, str]:
+    """What the launcher wants to know about the model server. Without a model the start goes on in guided mode."""
+    wanted = _model_to_serve()
+    if wanted is None:
+        using = "" if settings.COACH_MODELS else f"Using the Ollama at {settings.OLLAMA_BASE_URL}."
+        return {"notice": using}
+    try:
+        call_command("fetchmodels", if_missing=True)
+    except CommandError as error:
+        if error.returncode != NOT_TO_BE_HAD:
+            raise
+        return {"notice": f"{_sentence(error)} {GUIDED_MODE}"}
+    path = model_path(wanted).absolute()
+    entry = find(wanted.name)
+    return {"model_path": str(path), "model_name": entry.name if entry else path.stem, "notice": ""}

@@ -13,7 +13,8 @@ from channels.worker import Worker
 
 from coach.runner_channel import CHANNEL
 from coach.turn import load_models
-from knowledge import retrieval, search_channel
+from knowledge import search_channel
+from knowledge.embedding.registry import embedder
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,9 @@ class TurnWorker(Worker):
                 loop.add_signal_handler(number, stop.set)
             runner = self.get_or_create_application_instance(CHANNEL, {"type": "channel", "channel": CHANNEL})
             await runner.put({"type": "runner.start"})
-            loading = asyncio.gather(retrieval.load(), asyncio.to_thread(load_models), return_exceptions=True)
+            loading = asyncio.gather(
+                asyncio.to_thread(embedder), asyncio.to_thread(load_models), return_exceptions=True
+            )
             stopping = asyncio.ensure_future(stop.wait())
             await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
             done = asyncio.Event()

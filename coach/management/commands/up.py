@@ -26,8 +26,6 @@ class Command(BaseCommand):
             port=settings.PORT,
             redis_url=env.url("REDIS_URL", ("redis", "rediss", "unix")),
             chroma_url=env.url("CHROMA_URL", ("http", "https")),
-            models=settings.COACH_MODELS,
-            ollama_url=settings.OLLAMA_BASE_URL,
         )
         # The launcher takes the place of this process, so that Django's 50 MB do not stay in memory.
         os.chdir(settings.BASE_DIR)
