@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knowledge.models import KnowledgeBase
+from knowledge.starter import BASES
 
 from .models import Coach
 
@@ -33,5 +34,6 @@ def create_default_coaches() -> int:
         )
         if created:
             made += 1
-            coach.knowledge_bases.set(KnowledgeBase.objects.filter(slug=slug))
+            base, _there = KnowledgeBase.objects.get_or_create(slug=slug, defaults={"name": BASES[slug]})
+            coach.knowledge_bases.add(base)
     return made

@@ -8,6 +8,7 @@ more (the new attempt writes a fence first). `seq` counts on over attempts and i
 from __future__ import annotations
 
 import asyncio
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -78,6 +79,8 @@ class LogWriter:
         self._key = log_key(turn)
         self._attempt = attempt
         self._seq = 0
+        # Tokens and notices come from two tasks; their entries must reach Redis in the order of their numbers.
+        self._turnstile = asyncio.Lock()
 
     async def open(self) -> bool:
         """Fence off earlier attempts. True when an earlier attempt had written events already."""
@@ -97,6 +100,10 @@ class LogWriter:
         return bool(earlier)
 
     async def write(self, type_: str, data: dict[str, Any]) -> Event:
+        async with self._turnstile:
+            return await self._write(type_, data)
+
+    async def _write(self, type_: str, data: dict[str, Any]) -> Event:
         event = Event(type=type_, data=data, seq=self._seq + 1)
         body = json.dumps({"type": type_, **data}, ensure_ascii=False)
         try:

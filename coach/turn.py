@@ -50,6 +50,7 @@ class TokenJoiner:
         self._emit = emit
         self._parts: list[str] = []
         self._ready = asyncio.Event()
+        self._sending = asyncio.Lock()
         self._pump = asyncio.create_task(self._run())
 
     def add(self, text: str) -> None:
@@ -67,15 +68,17 @@ class TokenJoiner:
 
     async def flush(self) -> None:
         self._ready.clear()
-        if self._parts:
-            text, self._parts = "".join(self._parts), []
-            await self._emit("token", {"text": text})
+        async with self._sending:
+            if self._parts:
+                text, self._parts = "".join(self._parts), []
+                await self._emit("token", {"text": text})
 
     def drop(self) -> None:
         self._parts = []
 
     async def close(self) -> None:
-        self._pump.cancel()
+        async with self._sending:  # a piece on its way is not torn off
+            self._pump.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._pump
 

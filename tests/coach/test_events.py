@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -42,6 +43,16 @@ async def test_events_come_in_order_and_numbered() -> None:
     found = await collect(turn)
     assert [(event.type, event.seq) for event in found] == [("token", 1), ("token", 2), ("token", 3), ("done", 4)]
     assert found[2].data == {"text": " 한 걸음 🙂"}
+
+
+async def test_events_written_at_the_same_moment_keep_the_order_of_their_numbers() -> None:
+    turn = uuid.uuid4()
+    writer = LogWriter(turn, 1)
+    await writer.open()
+    await asyncio.gather(*(writer.write("token", {"text": str(number)}) for number in range(50)))
+    found = await collect(turn)
+    assert [event.seq for event in found] == list(range(1, 51))
+    assert [event.data["text"] for event in found] == [str(number) for number in range(50)]
 
 
 async def test_a_new_attempt_counts_on_and_shuts_the_old_one_out() -> None:
