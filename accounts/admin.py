@@ -8,7 +8,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,12 +21,15 @@ from django.views.decorators.debug import sensitive_variables
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelect2MultipleWidget, UnfoldAdminSelectWidget
 
 from . import services
 from .models import ApiToken, User
 
 # Groups would be one more thing to explain; rights are given to people.
 admin.site.unregister(Group)
+# Rights on Django's own tables (sessions, content types) would let nobody do anything here.
+APPS = ("accounts", "knowledge", "coach", "training")
 
 
 @admin.register(User)
@@ -36,15 +39,14 @@ class PersonAdmin(DjangoUserAdmin, ModelAdmin):
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "kind", "email", "language", "last_login", "date_joined", "active_label")
     list_filter = ("is_guest", "is_staff", "is_superuser", "is_active")
-    list_filter_submit = True
     search_fields = ("username", "email", "first_name", "last_name")
     ordering = ("-date_joined",)
     list_before_template = "admin/accounts/invite_link.html"
-    filter_horizontal = ("user_permissions",)
-    readonly_fields = ("is_guest", "last_login", "date_joined")
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        (gettext_lazy("About the person"), {"fields": ("first_name", "last_name", "email", "language", "is_guest")}),
+        (gettext_lazy("About the person"), {"fields": ("first_name", "last_name", "email", "language")}),
         (
             gettext_lazy("Rights"),
             {
@@ -56,6 +58,26 @@ class PersonAdmin(DjangoUserAdmin, ModelAdmin):
         ),
         (gettext_lazy("Dates"), {"fields": ("last_login", "date_joined")}),
     )
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "language":
+            choices = [("", _("the browser's language")), *settings.LANGUAGES]
+            return forms.ChoiceField(
+                choices=choices, required=False, label=capfirst(db_field.verbose_name), widget=UnfoldAdminSelectWidget()
+            )
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name != "user_permissions":
+            return super().formfield_for_manytomany(db_field, request, **kwargs)
+        rights = Permission.objects.filter(content_type__app_label__in=APPS).select_related("content_type")
+        widget = UnfoldAdminSelect2MultipleWidget()
+        marks = widget.attrs["class"]
+        field = super().formfield_for_manytomany(db_field, request, **kwargs, queryset=rights, widget=widget)
+        # Unfold gives every multiple choice the looks of a plain list; these marks make it searchable again.
+        field.widget.attrs["class"] = marks
+        field.help_text = _("What a staff member may see and do here; not needed for administrators.")
+        return field
 
     def get_urls(self) -> list[Any]:
         invite = self.admin_site.admin_view(self.invite_view)
@@ -99,7 +121,9 @@ class PersonAdmin(DjangoUserAdmin, ModelAdmin):
             secret=link,
         )
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
         """Names and counts: what belongs to a person goes with the person, and its texts are private."""
         _texts, counts, _lacking, protected = super().get_deleted_objects(objs, request)
         names = [f"{capfirst(self.opts.verbose_name)}: {person}" for person in objs]
@@ -119,7 +143,6 @@ class ApiTokenAdmin(ModelAdmin):
     form = TokenForm
     list_display = ("label", "user", "created", "state")
     list_filter = (("revoked", admin.EmptyFieldListFilter),)
-    list_filter_submit = True
     list_select_related = ("user",)
     search_fields = ("name", "user__username")
     autocomplete_fields = ("user",)
@@ -176,7 +199,7 @@ class ApiTokenAdmin(ModelAdmin):
 @sensitive_variables("context")
 def _show_once(model_admin: ModelAdmin, request: HttpRequest, **context: str) -> HttpResponse:
     """A page with a secret: written into this one answer, never stored in a session, a message or a cache."""
-    request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
+    request.current_app = model_admin.admin_site.name
     opts = model_admin.opts
     frame = {**model_admin.admin_site.each_context(request), "opts": opts, "title": context["heading"]}
     back = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")

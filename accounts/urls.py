@@ -5,7 +5,6 @@ from . import views
 
 urlpatterns = [
     path("welcome/", views.welcome, name="welcome"),
-    path("accounts/login/", auth_views.LoginView.as_view(template_name="accounts/login.html"), name="login"),
     path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
     path("accounts/signup/", views.signup, name="signup"),
     path(

@@ -73,7 +73,6 @@ class CoachAdmin(ModelAdmin):
     form = CoachForm
     list_display = ("name", "mode", "bases", "models_in_order", "active_label", "position")
     list_filter = ("active", "mode")
-    list_filter_submit = True
     list_editable = ("position",)
     prepopulated_fields = {"slug": ("name",)}
     fieldsets = (
@@ -105,7 +104,9 @@ class CoachAdmin(ModelAdmin):
     def active_label(self, coach: Coach) -> tuple[bool, Any]:
         return coach.active, _("active") if coach.active else _("switched off")
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
         """Counts instead of the conversations: their titles are what people wrote."""
         chosen = Coach.objects.filter(pk__in=[coach.pk for coach in objs]).annotate(held=Count("conversations"))
         protected = [

@@ -58,7 +58,6 @@ class ReadOnlyAdmin(ModelAdmin):
 
     public_lookups: frozenset[str] = frozenset()
     actions = None
-    list_filter_submit = True
     list_per_page = 50
     show_full_result_count = False
 
@@ -87,7 +86,7 @@ class ReadOnlyAdmin(ModelAdmin):
         return obj
 
     def detail(self, request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         frame = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
         return TemplateResponse(request, template, {**frame, **context})
 
@@ -126,7 +125,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         conversation = self.found(request, object_id)
         turns = Turn.objects.filter(conversation=conversation).select_related("rating").defer("question", "answer")
         context = {"conversation": conversation, "turns": turns.order_by("position", "created")}
-        return self.detail(request, "admin/coach/conversation/detail.html", _("Conversation"), context)
+        return self.detail(request, "admin/coach/conversation/detail.html", str(_("Conversation")), context)
 
 
 class RatedFilter(admin.SimpleListFilter):
@@ -222,7 +221,7 @@ class TurnAdmin(ReadOnlyAdmin):
             "readable": readable,
             "sources": _cited(turn) if readable else [],
         }
-        return self.detail(request, "admin/coach/turn/detail.html", _("Turn"), context)
+        return self.detail(request, "admin/coach/turn/detail.html", str(_("Turn")), context)
 
 
 def _seconds(value: Any) -> str:

@@ -15,7 +15,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups of the sidebar; what the person may not open is left out."""
     # Unfold takes every page below "/" for a page of the coach; it is never the active one here.
     coach = _item(_("Open the coach"), "chat", "chat") | {"active": False}
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"items": [_item(_("Overview"), "home", "admin:index"), coach]},
         {"title": _("Coaching"), "separator": True, "items": _coaching(request)},
         {"title": _("Knowledge"), "separator": True, "items": _knowledge(request)},

@@ -93,7 +93,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
             case "resume":
                 await self._resume(_uuid(frame, "turn"), _after(frame))
             case unknown:
-                raise BadFrame("unknown_type", _("Unknown message type: %(type)s.") % {"type": str(unknown)[:40]})
+                name = ascii(unknown[:40])  # it may hold half a surrogate pair, which no frame can carry
+                raise BadFrame("unknown_type", _("Unknown message type: %(type)s.") % {"type": name})
 
     async def _accepted(self, turn: UUID) -> None:
         await self.send(Event("accepted", {}).frame(turn))
@@ -162,7 +163,7 @@ def _parse(text: str | None) -> dict[str, Any]:
         raise BadFrame("too_large", _("The message is larger than 16 KiB."))
     try:
         frame = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: also a number of thousands of digits
         raise BadFrame("not_json", _("This is not JSON.")) from None
     if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
         raise BadFrame("not_a_message", _("A message is a JSON object with a type."))

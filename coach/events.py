@@ -8,7 +8,6 @@ more (the new attempt writes a fence first). `seq` counts on over attempts and i
 from __future__ import annotations
 
 import asyncio
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ from .prompting import NumberedSource, grams
 
 _CITATION = re.compile(r"([ \t]*)[\[【]([\d\s,;]{1,16})[\]】]")
 _OPEN = re.compile(r"[ \t]*(?:[\[【][\d\s,;]{0,16})?$")  # what may still become a citation
-_SENTENCE = re.compile(r"[^.!?。\n]+[.!?。]*(?:\s*\[\d+\])*")
+_SENTENCE = re.compile(r"(?:\d+[.,:]\d+|\b\d{1,2}\. |[^.!?。\n])+[.!?。]*(?:\s*\[\d+\])*")
 _MARK = re.compile(r"\[(\d+)\]")
 # Shares of a sentence's character n-grams found in one source. Below 0.55 sentences that merely
 # share a topic were marked; a tie between two sources says nothing about either.
@@ -61,13 +61,14 @@ class Grounded:
     citations: tuple[int, ...]
 
 
-def check(answer: str, sources: Sequence[NumberedSource]) -> Grounded:
-    """The final answer and its citations; see the module docstring."""
+def check(answer: str, sources: Sequence[NumberedSource], *, complete: bool = True) -> Grounded:
+    """The final answer and its citations; see the module docstring. `complete=False` adds none."""
     allowed = {source.n for source in sources}
     clean = CitationFilter(allowed)
     text = (clean.feed(answer) + clean.flush()).strip()
     shown = [(source.n, grams(f"{source.title} {source.excerpt}")) for source in sources]
-    text = _SENTENCE.sub(lambda match: _with_citation(match.group(0), shown), text)
+    if complete:
+        text = _SENTENCE.sub(lambda match: _with_citation(match.group(0), shown), text)
     cited = [int(n) for n in _MARK.findall(text)]
     return Grounded(answer=text, citations=tuple(n for n in dict.fromkeys(cited) if n in allowed))
 

@@ -20,7 +20,8 @@ from llm.types import Message
 
 PROMPTS = Path(__file__).parent / "prompts"
 LANGUAGES = ("en", "sv", "nb", "ko")
-_SENTENCE_END = re.compile(r"(?<=[.!?。])\s+|\n+")
+# A full stop after a number is that of a list ("1. Name it"), not the end of a sentence.
+_SENTENCE_END = re.compile(r"(?<=[.!?。])(?<!\b\d\.)(?<!\b\d\d\.)[ \t]+|\s*\n+\s*")
 _SYLLABLES = re.compile(r"[가-힣ㄱ-ㆎ一-鿿]")
 
 

@@ -63,6 +63,11 @@ def start_conversation(*, owner_id: int, coach: str, language: str) -> Conversat
     return Conversation.objects.create(owner_id=owner_id, coach=found, language=language)
 
 
+def take_over_conversations(*, guest_id: int, owner_id: int) -> int:
+    """A guest signed in to an account: the conversations move there. How many there were."""
+    return Conversation.objects.filter(owner_id=guest_id, owner__is_guest=True).update(owner_id=owner_id)
+
+
 def delete_conversation(*, owner_id: int, conversation_id: UUID) -> None:
     deleted, _rows = Conversation.objects.filter(pk=conversation_id, owner_id=owner_id).delete()
     if not deleted:

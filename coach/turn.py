@@ -167,7 +167,8 @@ def final_event(outcome: Outcome) -> tuple[str, dict[str, Any]]:
 def _grounded(draft: _Draft) -> dict[str, Any]:
     if draft.safety == "acute":
         return {}
-    result = grounding.check(draft.answer, [_shown(source) for source in draft.sources])
+    quoting = draft.model == "guided"  # it cites each quotation itself
+    result = grounding.check(draft.answer, [_shown(source) for source in draft.sources], complete=not quoting)
     return {"answer": result.answer, "citations": list(result.citations)}
 
 

@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.decorators import login_required, user_passes_test
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.views import LoginView
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,7 +17,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.selectors import setup_needed
 
-from . import selectors
+from . import selectors, services
 from .api import conversation_data
 from .texts import coach_card, coach_cards, page_texts
 
@@ -77,3 +79,24 @@ def document(request: HttpRequest, document_id: UUID) -> HttpResponse:
         "after": found.text[end:],
     }
     return render(request, "coach/document.html", context)
+
+
+class SignIn(LoginView):
+    """A guest who signs in takes the conversations along."""
+
+    template_name = "accounts/login.html"
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        guest = self.request.user
+        person = form.get_user()
+        if guest.is_authenticated and guest.is_guest and guest.pk != person.pk:
+            services.take_over_conversations(guest_id=int(guest.pk), owner_id=int(person.pk))
+        return super().form_valid(form)
+
+
+@require_safe
+@user_passes_test(lambda user: user.is_staff)
+def styleguide(request: HttpRequest) -> HttpResponse:
+    """Every component of the pages, for those who work on them."""
+    start = {"texts": page_texts(), "limits": {"question": settings.QUESTION_MAX_CHARACTERS}}
+    return render(request, "coach/styleguide.html", {"start": start})

@@ -175,7 +175,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+        else "config.storage.ModuleManifestStaticFilesStorage"
     },
 }
 MEDIA_ROOT = DATA_DIR / "media"  # never served: documents are read through knowledge/ only

@@ -61,3 +61,15 @@ def test_citations_are_listed_once_in_order_of_use() -> None:
     result = check("Rest well [2]. Then set a goal [1] and rest again [2]. Ghost [5].", [GROW, REST])
     assert result.citations == (2, 1)
     assert "[5]" not in result.answer
+
+
+def test_the_number_of_a_list_item_is_no_sentence_of_its_own() -> None:
+    answer = "1. Whitmore describes four steps: goal, reality, options and will."
+    assert (
+        check(answer, [GROW, REST]).answer == "1. Whitmore describes four steps: goal, reality, options and will [1]."
+    )
+
+
+def test_quotations_are_left_alone_on_request() -> None:
+    answer = "Whitmore describes four steps: goal, reality, options and will."
+    assert check(answer, [GROW], complete=False).answer == answer

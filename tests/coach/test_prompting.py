@@ -1,6 +1,16 @@
 """The prompt is append-only, fits the context, and shows each source once."""
 
-from coach.prompting import LANGUAGES, NumberedSource, PastTurn, build, excerpt, label, system_text, user_text
+from coach.prompting import (
+    LANGUAGES,
+    NumberedSource,
+    PastTurn,
+    build,
+    excerpt,
+    label,
+    sentences,
+    system_text,
+    user_text,
+)
 from llm.types import Message
 
 
@@ -88,3 +98,14 @@ def test_the_excerpt_keeps_the_sentences_of_the_question_in_their_order() -> Non
     assert cut.index("The GROW model") < cut.index("Rest matters")
     assert "…" in cut
     assert excerpt(text, question="goals", tokens=500) == text
+
+
+def test_the_numbers_of_a_list_stay_with_their_lines() -> None:
+    text = "Do it like this:\n\n1. Name the feeling. It helps.\n2. Make the first step small.\n10. Rest."
+    assert sentences(text) == [
+        "Do it like this:",
+        "1. Name the feeling.",
+        "It helps.",
+        "2. Make the first step small.",
+        "10. Rest.",
+    ]
