@@ -73,7 +73,7 @@ class PersonAdmin(DjangoUserAdmin, ModelAdmin):
         rights = Permission.objects.filter(content_type__app_label__in=APPS).select_related("content_type")
         widget = UnfoldAdminSelect2MultipleWidget()
         marks = widget.attrs["class"]
-        field = super().formfield_for_manytomany(db_field, request, **kwargs, queryset=rights, widget=widget)
+        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs, queryset=rights, widget=widget)
         # Unfold gives every multiple choice the looks of a plain list; these marks make it searchable again.
         field.widget.attrs["class"] = marks
         field.help_text = _("What a staff member may see and do here; not needed for administrators.")

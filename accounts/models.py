@@ -16,7 +16,7 @@ class User(AbstractUser):
     is_guest = models.BooleanField(_("guest"), default=False)
     language = models.CharField(_("language"), max_length=5, blank=True, help_text=_("Empty: the browser's language."))
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined]
+    class Meta:
         verbose_name = _("person")
         verbose_name_plural = _("people")
 

@@ -21,7 +21,8 @@ from accounts.services import create_guest
 
 from . import selectors, services
 from .errors import NotFound, TooMany
-from .models import Conversation, Turn
+from .models import Conversation
+from .wire import conversation_data, turn_data
 
 public = Router(tags=["conversations"])
 router = Router(tags=["conversations"])
@@ -92,33 +93,10 @@ class ConversationDetail(ConversationOut):
     turns: list[TurnOut]
 
 
-def turn_data(turn: Turn) -> dict[str, Any]:
-    rating = getattr(turn, "rating", None)
-    return {
-        "id": turn.pk,
-        "conversation": turn.conversation_id,
-        "position": turn.position,
-        "regenerates": turn.regenerates_id,
-        "question": turn.question,
-        "answer": turn.answer,
-        "state": turn.state,
-        "language": turn.language,
-        "sources": selectors.sources_of_turn(turn),
-        "citations": turn.citations,
-        "notices": turn.notices,
-        "grounded": turn.grounded,
-        "model": turn.model,
-        "place": turn.place,
-        "usage": turn.usage,
-        "timings": turn.timings,
-        "failure": turn.failure,
-        "rating": {"rating": rating.rating, "helpful": rating.helpful, "comment": rating.comment} if rating else None,
-        "created": turn.created,
-    }
-
-
 def _user_id(request: HttpRequest) -> int:
-    return int(request.user.pk)
+    if request.user.pk is None:
+        raise AuthenticationError
+    return request.user.pk
 
 
 @public.get("/coaches", response=list[CoachOut])
@@ -167,19 +145,6 @@ def get_conversation(request: HttpRequest, conversation_id: UUID) -> Any:
     if conversation is None:
         raise NotFound
     return conversation_data(conversation)
-
-
-def conversation_data(conversation: Conversation) -> dict[str, Any]:
-    turns = selectors.turns_of(conversation)
-    return {
-        "id": conversation.pk,
-        "coach": conversation.coach.slug,
-        "title": conversation.title,
-        "language": conversation.language,
-        "created": conversation.created,
-        "updated": conversation.updated,
-        "turns": [turn_data(turn) for turn in turns],
-    }
 
 
 @router.delete("/conversations/{conversation_id}", response={204: None})

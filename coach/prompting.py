@@ -86,7 +86,8 @@ def user_text(*, question: str, language: str, grounded: bool, sources: Sequence
         lines = [label(language, "no_sources"), ""]
     else:
         lines = []
-    return "\n".join([*lines, f"{label(language, 'question')} {question}"])
+    # A small model follows the language of what it read last, so the language is said last.
+    return "\n".join([*lines, f"{label(language, 'question')} {question}", label(language, "answer_in")])
 
 
 def build(

@@ -18,8 +18,8 @@ from django.views.decorators.http import require_safe
 from accounts.selectors import setup_needed
 
 from . import selectors, services
-from .api import conversation_data
 from .texts import coach_card, coach_cards, page_texts
+from .wire import conversation_data
 
 TRY_FIRST = "try_first"
 

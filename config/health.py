@@ -91,8 +91,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
     for row in Document.objects.order_by().values("state").annotate(n=Count("pk")):
         documents.labels(row["state"]).set(row["n"])
     ratings = Gauge("coach_ratings", "Ratings by stars", ["rating"], registry=registry)
-    for row in Rating.objects.order_by().values("rating").annotate(n=Count("pk")):
-        ratings.labels(str(row["rating"])).set(row["n"])
+    for stars in Rating.objects.order_by().values("rating").annotate(n=Count("pk")):
+        ratings.labels(str(stars["rating"])).set(stars["n"])
     return HttpResponse(generate_latest(registry), content_type="text/plain; version=0.0.4")
 
 

@@ -83,6 +83,9 @@ class Document(models.Model):
     title = models.CharField(_("title"), max_length=300)
     filename = models.CharField(_("file name"), max_length=255)
     language = models.CharField(_("language"), max_length=5, blank=True, choices=settings.LANGUAGES)
+    starter = models.CharField(
+        max_length=120, blank=True, db_index=True, editable=False, help_text="'sv/grow-model': belongs to starter_knowledge/."
+    )
     file = models.FileField(_("file"), upload_to=document_path, max_length=200)
     sha256 = models.CharField(max_length=64, db_index=True, editable=False)
     bytes = models.PositiveBigIntegerField(_("size in bytes"), default=0, editable=False)

@@ -31,7 +31,7 @@ def embedded_server() -> EmbeddedServer | None:
 
     Costs one `stat` while the file is unchanged. Without the file, what the settings found at the start counts.
     """
-    global _seen  # noqa: PLW0603 - the one cached reading of a file
+    global _seen
     path = services_file(settings.DATA_DIR)
     try:
         changed = path.stat().st_mtime_ns

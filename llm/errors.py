@@ -1,17 +1,17 @@
 """Errors of the model layer. Callers never see a vendor's exception.
 
-    LanguageModelError            code
-    ├── ModelUnavailable          unavailable       refused, unknown host, model not installed
-    ├── FirstTokenTimeout         first_token       nothing within 8 s
-    ├── StreamStalled             stalled           silence of 10 s between tokens
-    ├── StreamBroken              broken            connection lost or nonsense in mid-stream
-    ├── AuthenticationFailed      authentication    401, 403
-    ├── RateLimited               rate_limited      429; `retry_after` seconds or None
-    ├── ContextTooLong            context           the prompt does not fit
-    ├── RequestRefused            refused           any other 4xx
-    ├── ServerFailed              server            5xx
-    ├── UnknownModel              unknown_model     a name that no provider knows (configuration)
-    └── NoModelLeft               no_model          every model of the policy failed
+LanguageModelError            code
+├── ModelUnavailable          unavailable       refused, unknown host, model not installed
+├── FirstTokenTimeout         first_token       nothing within 8 s
+├── StreamStalled             stalled           silence of 10 s between tokens
+├── StreamBroken              broken            connection lost or nonsense in mid-stream
+├── AuthenticationFailed      authentication    401, 403
+├── RateLimited               rate_limited      429; `retry_after` seconds or None
+├── ContextTooLong            context           the prompt does not fit
+├── RequestRefused            refused           any other 4xx
+├── ServerFailed              server            5xx
+├── UnknownModel              unknown_model     a name that no provider knows (configuration)
+└── NoModelLeft               no_model          every model of the policy failed
 """
 
 

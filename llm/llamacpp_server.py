@@ -47,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         server = _serve(options, key)
     except RuntimeError as error:
-        return _refuse(f"The model server could not start with {options.model} on port {options.port}: {error}.")
+        return _refuse(
+            f"The model server could not start with {options.model} on port {options.port}: {str(error).rstrip('.')}."
+        )
     print(f"serving {options.model.name} on {HOST}:{options.port}", file=sys.stderr, flush=True)
     # llama.cpp may set its own handlers while it starts.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -67,7 +69,9 @@ def cores() -> int:
     physical = set()
     for number in allowed:
         try:
-            text = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list").read_text(encoding="ascii")
+            text = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list").read_text(
+                encoding="ascii"
+            )
         except OSError:
             text = str(number)
         physical.add(text.strip())

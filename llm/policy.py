@@ -58,7 +58,7 @@ def _found_here() -> list[ModelId]:
 
 def ollama_chat_model() -> str:
     """The newest local chat model of the Ollama at OLLAMA_BASE_URL; '' when none runs. Remembered for 30 s."""
-    global _ollama  # noqa: PLW0603 - one remembered answer per process
+    global _ollama
     url = settings.OLLAMA_BASE_URL.rstrip("/")
     now = time.monotonic()
     if _ollama is None or _ollama[0] != url or now - _ollama[1] > OLLAMA_REMEMBERED:
@@ -68,7 +68,7 @@ def ollama_chat_model() -> str:
 
 def forget() -> None:
     """Ask Ollama again next time."""
-    global _ollama  # noqa: PLW0603
+    global _ollama
     _ollama = None
 
 

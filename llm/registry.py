@@ -52,7 +52,10 @@ def _parse_one(text: str) -> ModelId:
     if provider in _NAME_NEEDED and not name:
         raise UnknownModel(
             _("%(provider)s needs a model name, for example %(example)s.")
-            % {"provider": provider, "example": f"{provider}:llama3.1" if provider == "ollama" else "openai:gpt-4o-mini"}
+            % {
+                "provider": provider,
+                "example": f"{provider}:llama3.1" if provider == "ollama" else "openai:gpt-4o-mini",
+            }
         )
     if provider == "guided" and name:
         raise UnknownModel(_("guided is written without a name, not %(model)s.") % {"model": repr(text)})

@@ -7,10 +7,12 @@ import os
 import signal
 import sqlite3
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +80,24 @@ def sequence(frames: list[dict[str, Any]]) -> list[int]:
 
 
 class Live:
-    """An application, the fake model it asks, and two coachees."""
+    """An application, the fake model it asks, two coachees and an administrator, each made when first needed."""
 
     def __init__(self, application: Application, model: FakeModel) -> None:
         self.application = application
         self.model = model
-        self.alice, self.bob = application.people(2)
+
+    @cached_property
+    def alice(self) -> Person:
+        return self.application.people(1)[0]
+
+    @cached_property
+    def bob(self) -> Person:
+        return self.application.people(1)[0]
+
+    @cached_property
+    def ada(self) -> Person:
+        """May add knowledge."""
+        return self.application.people(1, staff=True)[0]
 
     def pace(self, pace: str) -> str:
         """The slug of a coach whose model streams at this pace (bench/fake_model.py)."""
@@ -103,6 +117,18 @@ class Live:
 
     def turn(self, person: Person, turn: str) -> dict[str, Any]:
         return dict(self.application.call("GET", f"/api/v1/turns/{turn}", token=person.token))
+
+    def turn_row(self, turn: str) -> dict[str, Any]:
+        """The same from the database, for turns of people without a token."""
+        [(answer, state)] = self.sql("SELECT answer, state FROM coach_turn WHERE id = ?", uuid.UUID(turn).hex)
+        return {"answer": answer, "state": state}
+
+    def busy_slots(self) -> int:
+        """How many answers the embedded model server is computing now."""
+        found = json.loads((self.application.data_dir / "run" / "services.json").read_text())["llamacpp"]
+        request = urllib.request.Request(f"{found['url']}/slots", headers={"Authorization": f"Bearer {found['key']}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return sum(bool(slot.get("is_processing")) for slot in json.load(answer))
 
     def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of the application's own database, opened for reading only."""

@@ -39,7 +39,8 @@ class RemoteEmbedder:
         return np.stack([self.embed_query(text) for text in texts])
 
     def embed_query(self, text: str) -> Floats:
-        return _unit([self._call(self._embeddings.embed_query, text)])[0]
+        vector: Floats = _unit([self._call(self._embeddings.embed_query, text)])[0]
+        return vector
 
     def count_tokens(self, text: str) -> int:
         return estimate_tokens(text)
@@ -52,6 +53,6 @@ class RemoteEmbedder:
 
 
 def _unit(vectors: Sequence[Sequence[float]]) -> Floats:
-    array = np.asarray(vectors, np.float32)
-    norms = np.linalg.norm(array, axis=-1, keepdims=True)
-    return array / np.maximum(norms, np.float32(1e-12))
+    array: Floats = np.asarray(vectors, np.float32)
+    array /= np.maximum(np.linalg.norm(array, axis=-1, keepdims=True), np.float32(1e-12))
+    return array

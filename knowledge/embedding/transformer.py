@@ -48,7 +48,7 @@ class SentenceTransformerEmbedder:
             raise EmbedderUnavailable(f"The embedder {id_} needs the package sentence-transformers.") from error
         except (OSError, ValueError, RuntimeError) as error:
             raise EmbedderUnavailable(f"The embedder {id_} could not be loaded: {error}") from error
-        self.dimensions = int(self._model.get_embedding_dimension())
+        self.dimensions = int(self._model.get_embedding_dimension() or 0)
         self.max_tokens = int(self._model.max_seq_length or 512)
 
     def embed_passages(self, texts: Sequence[str]) -> Floats:
@@ -58,7 +58,8 @@ class SentenceTransformerEmbedder:
         return self._encode(list(texts), "query")
 
     def embed_query(self, text: str) -> Floats:
-        return self._encode([text], "query")[0]
+        vector: Floats = self._encode([text], "query")[0]
+        return vector
 
     def count_tokens(self, text: str) -> int:
         return len(self._model.tokenizer(text, truncation=False, verbose=False)["input_ids"])

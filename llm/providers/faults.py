@@ -38,9 +38,7 @@ _CONTEXT_WORDS = (
 _LONGEST_DETAIL = 300
 
 
-def from_status(
-    model: ModelId, status: int, text: str, headers: Mapping[str, str] | None = None
-) -> LanguageModelError:
+def from_status(model: ModelId, status: int, text: str, headers: Mapping[str, str] | None = None) -> LanguageModelError:
     """The error for an HTTP status of 400 or above; `text` is the body or the vendor's message."""
     detail = message_in(text)
     names = {"model": model, "detail": detail or status}
@@ -50,7 +48,8 @@ def from_status(
         return ModelUnavailable(_("%(model)s was not found on its server: %(detail)s") % names)
     if status == 429:
         return RateLimited(
-            _("%(model)s has too many requests or no quota left; wait a little or check the account: %(detail)s") % names,
+            _("%(model)s has too many requests or no quota left; wait a little or check the account: %(detail)s")
+            % names,
             retry_after=_retry_after(headers or {}),
         )
     if 400 <= status < 500:

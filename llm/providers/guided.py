@@ -49,7 +49,9 @@ def answer(request: ChatRequest) -> str:
     question = texts.questions[zlib.crc32(_asked(request).encode()) % len(texts.questions)]
     if not request.quotes:
         return f"{texts.label} {texts.nothing_found}\n\n{question}"
-    quotes = "\n\n".join(texts.quote.format(text=excerpt(q.text), title=q.title, n=q.number) for q in request.quotes[:QUOTES])
+    quotes = "\n\n".join(
+        texts.quote.format(text=excerpt(q.text), title=q.title, n=q.number) for q in request.quotes[:QUOTES]
+    )
     return f"{texts.label} {texts.found}\n\n{quotes}\n\n{question}"
 
 

@@ -100,7 +100,7 @@ class LlamaCppModel:
             raise ModelUnavailable(_("The embedded model server is not running; start it with `manage.py up`."))
         if self.id.name and not _same_model(self.id.name, server.model):
             raise ModelUnavailable(
-                _("The embedded model server has loaded %(loaded)s, not %(model)s; name it first in COACH_MODELS and restart.")
+                _("The embedded model server runs %(loaded)s, not %(model)s; name it in COACH_MODELS and restart.")
                 % {"loaded": Path(server.model).name, "model": self.id.name}
             )
         return server
@@ -129,12 +129,10 @@ def _body(request: ChatRequest) -> dict[str, Any]:
 
 
 def _same_model(name: str, loaded: str) -> bool:
-    """`name` is a catalogue name or a path, `loaded` what the server was started with."""
-    if name == loaded:
-        return True
+    """`name` is a catalogue name or a path; `loaded` what `up` calls the server's model: a name, a stem or a path."""
     entry = find(name)
     file = entry.file if entry else Path(name).name
-    return file == Path(loaded).name
+    return loaded in {name, file, Path(file).stem} or Path(loaded).name == file
 
 
 async def _events(model: ModelId, response: httpx.Response) -> AsyncIterator[AdapterEvent]:

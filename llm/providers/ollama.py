@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,7 +28,8 @@ KEEP_ALIVE = "30m"
 
 
 def ollama_model(model_id: ModelId) -> OllamaModel:
-    """The model at OLLAMA_BASE_URL."""
+    """The model at OLLAMA_BASE_URL. Takes a second the first time, for the libraries."""
+    importlib.import_module("langchain_ollama")
     return OllamaModel(model_id, url=settings.OLLAMA_BASE_URL)
 
 
@@ -120,7 +122,7 @@ class OllamaModel:
 
 async def _close(chat: ChatOllama) -> None:
     if chat._async_client is not None:
-        await chat._async_client.close()
+        await chat._async_client.close()  # type: ignore[no-untyped-call]
 
 
 def _finished(info: Mapping[str, Any]) -> Finished:

@@ -10,6 +10,7 @@ Two things are not LangChain's defaults, for speed (measured per streamed token 
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,7 +36,11 @@ _FIXED_TEMPERATURE = re.compile(r"^(o\d|gpt-[5-9](?!.*chat))")
 
 
 def openai_model(model_id: ModelId) -> OpenAIModel:
-    """The model at OPENAI_BASE_URL with OPENAI_API_KEY; a server of one's own may do without a key."""
+    """The model at OPENAI_BASE_URL with OPENAI_API_KEY; a server of one's own may do without a key.
+
+    Takes 1.4 s the first time, for the libraries.
+    """
+    importlib.import_module("langchain_openai")
     return OpenAIModel(model_id, url=settings.OPENAI_BASE_URL or OPENAI_URL, key=settings.OPENAI_API_KEY)
 
 
@@ -92,6 +97,7 @@ class OpenAIModel:
     def _make(self) -> tuple[ChatOpenAI, AsyncOpenAI]:
         from langchain_openai import ChatOpenAI
         from openai import AsyncOpenAI, DefaultAioHttpClient, Timeout
+        from pydantic import SecretStr
 
         # The switcher watches the stream, and its fallback is the retry.
         patience = Timeout(None, connect=CONNECT_SECONDS)
@@ -105,7 +111,7 @@ class OpenAIModel:
         chat = ChatOpenAI(
             model=self.id.name,
             base_url=self._url,
-            api_key=self._key,
+            api_key=SecretStr(self._key),
             async_client=_JsonCompletions(client, own_server=self._url != OPENAI_URL),
             max_retries=0,
             stream_usage=True,

@@ -72,7 +72,7 @@ def test_a_conversation_that_is_too_long_even_without_sources_loses_its_oldest_t
     cut = prompt(past, turn(12), context=1600)
     assert cut.tokens <= 1200
     assert cut.messages[0].role == "system"
-    assert cut.messages[-1].content.endswith("question 12")
+    assert "question 12" in cut.messages[-1].content
     assert "question 0" not in "\n".join(message.content for message in cut.messages)
 
 

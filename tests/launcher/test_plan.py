@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from config.services import services_file
 from launcher.plan import Plan
 from tests.launcher.conftest import make_plan
 
@@ -11,6 +12,12 @@ def test_a_plan_survives_the_hand_over(folder: Path) -> None:
     plan = make_plan(folder, redis_url="redis://name:secret@host:1/0")
 
     assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_the_services_file_is_where_the_others_look(folder: Path) -> None:
+    plan = make_plan(folder)
+
+    assert plan.services_path == services_file(plan.data)
 
 
 def test_sockets_lie_in_the_data_folder_when_its_path_is_short_and_plain() -> None:

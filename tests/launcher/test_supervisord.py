@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from launcher import files, programs
+from launcher.errors import StartError
 from launcher.plan import Plan
 from launcher.programs import Program
 from launcher.supervisord import NoAnswer, Supervisor, render
@@ -57,12 +58,20 @@ def test_servers_listen_on_the_loopback_or_a_socket_only(plan: Plan) -> None:
 
 
 def test_odd_characters_in_paths_survive(folder: Path) -> None:
-    plan = make_plan(folder / "50% of my 'data'")
+    plan = make_plan(folder / "my 'own' 코치")
 
     section = parsed(plan, [programs.chroma(plan, 1234)])["program:chroma"]
 
     assert str(plan.data / "chroma") in shlex.split(section["command"])
     assert section["stdout_logfile"] == str(plan.log_dir / "chroma.log")
+
+
+def test_a_path_that_supervisord_would_misread_is_refused(folder: Path) -> None:
+    for name in ("data #1", "data ;1", "50%"):
+        plan = make_plan(folder / name)
+
+        with pytest.raises(StartError, match="must not hold % or a word that begins with # or ;"):
+            render(plan, [programs.chroma(plan, 1234)])
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_a_whole_life(folder: Path) -> None:
         assert "Traceback" not in up.printed()
 
 
-def test_nothing_survives_when_up_is_killed(folder: Path) -> None:
+def test_nothing_survives_when_up_or_its_process_manager_is_killed(folder: Path) -> None:
     with started(folder) as up:
         up.wait_until_ready()
         assert len(mentioning(str(up.data))) > len(PROGRAMS)
@@ -135,15 +135,19 @@ def test_nothing_survives_when_up_is_killed(folder: Path) -> None:
 
     with started(folder) as again:
         again.wait_until_ready()
-        again.process.send_signal(signal.SIGTERM)
-        assert again.process.wait(60) == 0
+
+        os.kill(int((again.data / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+
+        assert again.process.wait(60) == 1
+        assert "error: The process manager was killed; everything is stopped" in again.printed()
+        assert wait_until_gone(str(again.data), 30) == {}
         assert leftovers(again.data) == []
 
 
 def test_a_second_ctrl_c_does_not_wait(folder: Path) -> None:
     with started(folder) as up:
         up.wait_for("the first process", lambda: (up.data / "run" / "services.json").exists())
-        up.process.send_signal(signal.SIGINT)
+        up.process.send_signal(signal.SIGTERM)
         up.wait_for("the stopping", lambda: "Stopping" in up.printed() or up.process.poll() is not None)
         up.process.send_signal(signal.SIGINT)
 

@@ -61,7 +61,9 @@ class Command(BaseCommand):
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    # SQLite says "database or disk is full", PostgreSQL "No space left on device".
+    full = "disk is full" in str(error) or os.strerror(errno.ENOSPC) in str(error)
+    if full or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
         return "The disk is full; free some space and start again."
     if isinstance(error, OperationalError):
         return f"The database cannot be used ({str(error).strip().splitlines()[0]}); check DATABASE_URL."

@@ -9,7 +9,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from config.env import Env
 from launcher.plan import PLAN_VARIABLE, Plan
 
 
@@ -18,14 +17,13 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        env = Env()
         plan = Plan(
             base_dir=str(settings.BASE_DIR),
             data_dir=str(settings.DATA_DIR),
             cache_dir=str(settings.CACHE_DIR),
             port=settings.PORT,
-            redis_url=env.url("REDIS_URL", ("redis", "rediss", "unix")),
-            chroma_url=env.url("CHROMA_URL", ("http", "https")),
+            redis_url=os.environ.get("REDIS_URL", "").strip(),  # the settings have checked both
+            chroma_url=os.environ.get("CHROMA_URL", "").strip(),
         )
         # The launcher takes the place of this process, so that Django's 50 MB do not stay in memory.
         os.chdir(settings.BASE_DIR)

@@ -1,0 +1,46 @@
+"""Conversations and turns as they go over the wire, in REST and on the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import selectors
+from .models import Conversation, Turn
+
+
+def turn_data(turn: Turn) -> dict[str, Any]:
+    rating = getattr(turn, "rating", None)
+    return {
+        "id": turn.pk,
+        "conversation": turn.conversation_id,
+        "position": turn.position,
+        "regenerates": turn.regenerates_id,
+        "question": turn.question,
+        "answer": turn.answer,
+        "state": turn.state,
+        "language": turn.language,
+        "sources": selectors.sources_of_turn(turn),
+        "citations": turn.citations,
+        "notices": turn.notices,
+        "grounded": turn.grounded,
+        "model": turn.model,
+        "place": turn.place,
+        "usage": turn.usage,
+        "timings": turn.timings,
+        "failure": turn.failure,
+        "rating": {"rating": rating.rating, "helpful": rating.helpful, "comment": rating.comment} if rating else None,
+        "created": turn.created,
+    }
+
+
+def conversation_data(conversation: Conversation) -> dict[str, Any]:
+    turns = selectors.turns_of(conversation)
+    return {
+        "id": conversation.pk,
+        "coach": conversation.coach.slug,
+        "title": conversation.title,
+        "language": conversation.language,
+        "created": conversation.created,
+        "updated": conversation.updated,
+        "turns": [turn_data(turn) for turn in turns],
+    }

@@ -1,0 +1,156 @@
+"""REST for knowledge: staff only. Paths and shapes are in docs/protocol.md."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest
+from ninja import File, Router, Schema, UploadedFile
+from pydantic import Field
+
+from . import search_channel, selectors, services
+from .errors import Forbidden, NoFile
+from .models import KnowledgeBase
+from .wake import wake_worker
+
+router = Router(tags=["knowledge"])
+MOST_RESULTS = 50
+
+
+class BaseIn(Schema):
+    name: str = Field(min_length=1, max_length=200)
+    slug: str = Field("", max_length=60)
+    description: str = Field("", max_length=2000)
+
+
+class BaseOut(Schema):
+    slug: str
+    name: str
+    description: str
+    documents: int
+    ready: int
+
+
+class DocumentOut(Schema):
+    id: UUID
+    title: str
+    filename: str
+    language: str
+    bytes: int
+    state: str
+    progress: float
+    chunks: int
+    error: str
+    error_code: str
+
+
+class SearchIn(Schema):
+    query: str = Field(min_length=1, max_length=4000)
+    k: int = Field(5, ge=1, le=MOST_RESULTS)
+    language: str = Field("", max_length=5)
+
+
+def _staff(request: HttpRequest) -> Any:
+    """The user. Raises Forbidden for anyone who is not staff."""
+    user = request.user
+    if not user.is_active or not user.is_staff:
+        raise Forbidden
+    return user
+
+
+def _base(base: KnowledgeBase) -> dict[str, Any]:
+    return {
+        "slug": base.slug,
+        "name": base.name,
+        "description": base.description,
+        "documents": getattr(base, "documents_total", 0),
+        "ready": getattr(base, "documents_ready", 0),
+    }
+
+
+@router.get("/knowledge-bases", response=list[BaseOut])
+def list_bases(request: HttpRequest) -> Any:
+    _staff(request)
+    return [_base(base) for base in selectors.bases()]
+
+
+@router.post("/knowledge-bases", response={201: BaseOut})
+def create_base(request: HttpRequest, data: BaseIn) -> Any:
+    _staff(request)
+    return 201, _base(services.create_base(name=data.name, slug=data.slug, description=data.description))
+
+
+@router.post("/knowledge-bases/{slug}/documents", response={201: list[DocumentOut]})
+def add_documents(
+    request: HttpRequest,
+    slug: str,
+    file: File[list[UploadedFile] | None] = None,
+) -> Any:
+    """Several files in one request: all are checked at the door, the first that is refused refuses the request."""
+    user = _staff(request)
+    base = selectors.base_by_slug(slug)
+    if not file:
+        raise NoFile
+    found = []
+    for upload in file:
+        document, _created = services.add_document(
+            base=base, filename=upload.name or "", content=upload, uploaded_by=user
+        )
+        found.append(selectors.document_data(document))
+    wake_worker()
+    return 201, found
+
+
+@router.get("/documents/{document_id}", response=DocumentOut)
+def get_document(request: HttpRequest, document_id: UUID) -> Any:
+    _staff(request)
+    return selectors.document_data(selectors.document(document_id))
+
+
+@router.delete("/documents/{document_id}", response={204: None})
+def delete_document(request: HttpRequest, document_id: UUID) -> Any:
+    _staff(request)
+    services.delete_document(document_id=selectors.document(document_id).pk)
+    return 204, None
+
+
+@router.post("/documents/{document_id}/cancel", response=DocumentOut)
+def cancel_document(request: HttpRequest, document_id: UUID) -> Any:
+    _staff(request)
+    services.cancel(document_id=selectors.document(document_id).pk)
+    return selectors.document_data(selectors.document(document_id))
+
+
+@router.post("/documents/{document_id}/retry", response=DocumentOut)
+def retry_document(request: HttpRequest, document_id: UUID) -> Any:
+    _staff(request)
+    services.retry(document_id=selectors.document(document_id).pk)
+    wake_worker()
+    return selectors.document_data(selectors.document(document_id))
+
+
+@router.post("/knowledge-bases/{slug}/search", response=dict[str, Any])
+async def search(request: HttpRequest, slug: str, data: SearchIn) -> Any:
+    """Passages with the scores of each stage; `covered` false: nothing close enough to cite."""
+    await sync_to_async(_staff)(request)
+    base = await sync_to_async(selectors.base_by_slug)(slug)
+    found = await search_channel.ask(data.query, bases=[base.pk], k=data.k, language=data.language)
+    return {
+        "covered": found.covered,
+        "degraded": found.degraded,
+        "timings": dict(found.timings),
+        "passages": [
+            {
+                "chunk": passage.chunk,
+                "document": passage.document,
+                "title": passage.title,
+                "location": passage.location,
+                "text": passage.text,
+                "score": passage.score,
+                "scores": dict(passage.scores),
+            }
+            for passage in found.passages
+        ],
+    }

@@ -1,0 +1,249 @@
+"""The vector index: the only file that talks to Chroma.
+
+One collection per base and index generation, cosine space, ids are chunk ids as text; no documents, no metadata
+(a `where` filter costs six times the query), no embedding function (CVE-2026-45829: vectors are made by us).
+
+It speaks Chroma's REST API v2 itself, because the `chromadb` client sets no time-outs, so a server that hangs would
+hang a turn, and because importing it costs each process 20 to 45 MB. CPU per query is the same: 0.8 ms.
+
+Workers write through plain functions; the runner asks through `query`, the only coroutine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+import orjson
+from django.conf import settings
+
+from config.services import read_services
+
+from .errors import IndexUnavailable
+
+Vectors = npt.NDArray[np.float32]
+
+_ROOT = "/api/v2/tenants/default_tenant/databases/default_database/collections"
+_JSON = {"content-type": "application/json"}
+QUERY_TIMEOUT = httpx.Timeout(3.0, connect=1.0)
+WRITE_TIMEOUT = httpx.Timeout(60.0, connect=2.0)
+ADD_BATCH = 500
+LIST_BATCH = 5000
+
+
+COLLECTION_PREFIX = "kb"  # services.live_generation names collections; ids never start so
+
+
+class _Gone(Exception):
+    """The server does not know this collection (any more)."""
+
+
+class _Server:
+    """Where Chroma is, and the ids it gave our collections; shared by all threads of the process."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self._ids: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def base(self) -> str:
+        if not self.url:
+            self.move(settings.CHROMA_URL)
+        return self.url + _ROOT
+
+    def move(self, url: str) -> None:
+        with self._lock:
+            self.url = url.rstrip("/")
+            self._ids.clear()
+
+    def look_again(self) -> bool:
+        """After a failed connection: True when `up` has moved the server meanwhile, or the settings changed."""
+        fresh = "" if os.environ.get("CHROMA_URL") else read_services(settings.DATA_DIR).get("chroma", "")
+        for url in (fresh, settings.CHROMA_URL):
+            if url and url.rstrip("/") != self.url:
+                self.move(url)
+                return True
+        return False
+
+    def id_of(self, collection: str) -> str | None:
+        return self._ids.get(collection)
+
+    def learn(self, collection: str, id_: str) -> None:
+        self._ids[collection] = id_
+
+    def forget(self, collection: str) -> None:
+        self._ids.pop(collection, None)
+
+
+_server = _Server()
+_threads = threading.local()
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+
+
+# --- writing, from workers -----------------------------------------------------------------------
+
+
+def create(collection: str) -> None:
+    """Make the collection unless it is there. Raises IndexUnavailable."""
+    body = {"name": collection, "get_or_create": True, "configuration": {"hnsw": {"space": "cosine"}}}
+    with _plain_errors():
+        found = _send("POST", "", body)
+        _server.learn(collection, found["id"])
+
+
+def add(collection: str, ids: Sequence[int], vectors: Vectors) -> None:
+    """Store vectors (float32, (n, dimensions)) under their chunk ids, replacing; makes the collection if missing.
+
+    When it returns, the server has them in its log. Raises IndexUnavailable.
+    """
+    with _plain_errors():
+        for at in range(0, len(ids), ADD_BATCH):
+            some = vectors[at : at + ADD_BATCH]
+            body = {"ids": [str(chunk) for chunk in ids[at : at + ADD_BATCH]], "embeddings": np.ascontiguousarray(some)}
+            _call(collection, "POST", "/upsert", body, make=True)
+
+
+def delete(collection: str, ids: Sequence[int]) -> None:
+    """Forget vectors; unknown ids and an unknown collection are no error. Raises IndexUnavailable."""
+    with _plain_errors(), _missing_is_fine():
+        for at in range(0, len(ids), LIST_BATCH):
+            _call(collection, "POST", "/delete", {"ids": [str(chunk) for chunk in ids[at : at + LIST_BATCH]]})
+
+
+def drop(collection: str) -> None:
+    """Delete a collection; an unknown one is no error. Raises IndexUnavailable."""
+    with _plain_errors(), _missing_is_fine():
+        _send("DELETE", f"/{collection}")
+    _server.forget(collection)
+
+
+def count(collection: str) -> int:
+    """How many vectors it holds, 0 when it is unknown. Raises IndexUnavailable."""
+    with _plain_errors(), _missing_is_fine():
+        return int(_call(collection, "GET", "/count"))
+    return 0
+
+
+def ids(collection: str) -> set[int]:
+    """The chunk ids it holds. Raises IndexUnavailable."""
+    found: set[int] = set()
+    with _plain_errors(), _missing_is_fine():
+        while True:
+            body = {"limit": LIST_BATCH, "offset": len(found), "include": []}
+            page = _call(collection, "POST", "/get", body)["ids"]
+            found.update(map(int, page))
+            if len(page) < LIST_BATCH:
+                break
+    return found
+
+
+# --- asking, from the runner ---------------------------------------------------------------------
+
+
+async def query(collection: str, vector: Vectors, k: int) -> list[tuple[int, float]]:
+    """The nearest chunks: [(chunk id, cosine)], best first. Raises IndexUnavailable, also for an unknown collection."""
+    body = {"query_embeddings": [np.ascontiguousarray(vector)], "n_results": k, "include": ["distances"]}
+    data = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    try:
+        with _plain_errors():
+            found = await _ask(collection, data)
+    except _Gone as error:
+        raise IndexUnavailable from error
+    return [
+        (int(chunk), 1.0 - distance) for chunk, distance in zip(found["ids"][0], found["distances"][0], strict=True)
+    ]
+
+
+async def _ask(collection: str, data: bytes) -> Any:
+    for last in (False, True):
+        try:
+            id_ = _server.id_of(collection)
+            if id_ is None:
+                id_ = _read(await _client().get(f"{_server.base()}/{collection}"))["id"]
+                _server.learn(collection, id_)
+            return _read(await _client().post(f"{_server.base()}/{id_}/query", content=data, headers=_JSON))
+        except httpx.TransportError:
+            if last or not _server.look_again():
+                raise
+        except _Gone:
+            _server.forget(collection)  # made anew by someone else: ask for its id once more
+            if last:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _client() -> httpx.AsyncClient:
+    loop = asyncio.get_running_loop()
+    client = _loops.get(loop)
+    if client is None:
+        limits = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=60)
+        client = _loops[loop] = httpx.AsyncClient(timeout=QUERY_TIMEOUT, limits=limits, trust_env=False)
+    return client
+
+
+# --- one request ---------------------------------------------------------------------------------
+
+
+def _call(collection: str, method: str, action: str, body: Any = None, make: bool = False) -> Any:
+    """A request about one collection; raises _Gone when it is unknown and not to be made."""
+    for last in (False, True):
+        id_ = _server.id_of(collection)
+        try:
+            if id_ is None:
+                id_ = _send("GET", f"/{collection}")["id"]
+                _server.learn(collection, id_)
+            return _send(method, f"/{id_}{action}", body)
+        except _Gone:
+            _server.forget(collection)
+            if last:
+                raise
+            if make:
+                create(collection)
+    raise AssertionError("unreachable")
+
+
+def _send(method: str, path: str, body: Any = None) -> Any:
+    client = getattr(_threads, "client", None)
+    if client is None:
+        client = _threads.client = httpx.Client(timeout=WRITE_TIMEOUT, trust_env=False)
+    data = None if body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    url = _server.base() + path
+    try:
+        return _read(client.request(method, url, content=data, headers=_JSON))
+    except httpx.TransportError:
+        if not _server.look_again():
+            raise
+        if path and not path.startswith(f"/{COLLECTION_PREFIX}"):
+            raise _Gone from None  # the id belongs to the server that went away
+        return _read(client.request(method, _server.base() + path, content=data, headers=_JSON))
+
+
+def _read(response: httpx.Response) -> Any:
+    if response.status_code == 404:
+        raise _Gone
+    response.raise_for_status()
+    return orjson.loads(response.content) if response.content else None
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
+    except (httpx.HTTPError, orjson.JSONDecodeError, KeyError, IndexError) as error:
+        raise IndexUnavailable from error
+
+
+@contextmanager
+def _missing_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except _Gone:
+        return

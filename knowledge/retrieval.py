@@ -1,0 +1,154 @@
+"""The one way into the knowledge: `search`.
+
+    embed the question ─► Chroma, one collection per base ─► words and rows in SQL ─► fuse ─► k passages, covered?
+      (batching.py)          (index.py)                        (one thread hop)    (fusion.py)     (coverage.py)
+
+A passage may be the best there is and still answer nothing; the coach must then say so instead of citing it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from channels.db import database_sync_to_async
+
+from . import coverage, index, lexical
+from .batching import QueryBatcher
+from .embedding.errors import EmbedderUnavailable
+from .errors import IndexUnavailable
+from .fusion import Candidate, Ranked, choose, fuse
+from .models import Chunk, IndexGeneration
+from .types import Passage, SearchResult
+
+# From each ranking and base; what repeats drop must leave enough.
+CANDIDATES = 40
+MOST_CHARACTERS = 2000
+GENERATION_SECONDS = 5.0  # how long a newly live generation may go unnoticed
+DATABASE_THREADS = 4
+DENSE_UNAVAILABLE = "dense_unavailable"
+
+Ranking = list[tuple[int, float]]
+Live = list[tuple[str, str]]  # embedder id and Chroma collection of each base's live generation
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+_threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="search")
+_batcher = QueryBatcher()
+_live: dict[tuple[int, ...], tuple[float, Live]] = {}
+
+
+@dataclass
+class _Search:
+    """One search on its way."""
+
+    query: str
+    bases: tuple[int, ...]
+    language: str
+    timings: dict[str, float] = field(default_factory=dict)
+    dense: Ranking = field(default_factory=list)
+    near: bool = False
+    fairly_near: bool = False
+    degraded: str = ""
+
+
+async def search(query: str, *, bases: Sequence[int], k: int = 5, language: str = "") -> SearchResult:
+    """The k best passages of these bases for a question in any language; no error when a stage is away.
+
+    language    of the coachee ('sv'): goes first among near-equals and among translations of an article; '' for none
+    degraded    'dense_unavailable' when Chroma or the embedder did not answer: only words were searched
+    """
+    wanted = _Search(query.strip()[:MOST_CHARACTERS], tuple(sorted(set(bases))), language)
+    if not wanted.query or not wanted.bases:
+        return SearchResult(passages=(), covered=False)
+    try:
+        await _search_dense(wanted)
+    except (IndexUnavailable, EmbedderUnavailable):
+        wanted.dense, wanted.near, wanted.fairly_near, wanted.degraded = [], False, True, DENSE_UNAVAILABLE
+    ranking, words = await _in_database(_rank)(wanted)
+    passages = tuple(_passage(ranked) for ranked in choose(ranking, k, language))
+    covered = wanted.near or (wanted.fairly_near and coverage.by_words(wanted.query, words, wanted.dense))
+    return SearchResult(passages, covered and bool(passages), wanted.degraded, wanted.timings)
+
+
+async def _search_dense(wanted: _Search) -> None:
+    """Fills in the dense ranking. Raises EmbedderUnavailable or IndexUnavailable."""
+    for embedder_id, collections in (await _collections(wanted.bases)).items():
+        started = time.perf_counter()
+        vector = await _batcher.embed(wanted.query, embedder_id)
+        _lap(wanted, "embed", started)
+        started = time.perf_counter()
+        found = await asyncio.gather(*(index.query(collection, vector, CANDIDATES) for collection in collections))
+        dense = sorted((hit for hits in found for hit in hits), key=lambda hit: -hit[1])
+        near, fairly_near = coverage.by_meaning(embedder_id, dense)
+        wanted.near, wanted.fairly_near = wanted.near or near, wanted.fairly_near or fairly_near
+        wanted.dense += dense
+        _lap(wanted, "dense", started)
+    wanted.dense.sort(key=lambda hit: -hit[1])
+
+
+async def _collections(bases: tuple[int, ...]) -> dict[str, list[str]]:
+    """Embedder id → Chroma collections of the live generations, remembered for some seconds."""
+    known = _live.get(bases)
+    if known is None or known[0] < time.monotonic():
+        known = (time.monotonic() + GENERATION_SECONDS, await _in_database(_live_generations)(bases))
+        _live[bases] = known
+    collections: dict[str, list[str]] = {}
+    for embedder_id, collection in known[1]:
+        collections.setdefault(embedder_id, []).append(collection)
+    return collections
+
+
+def _live_generations(bases: tuple[int, ...]) -> Live:
+    live = IndexGeneration.objects.filter(base__in=bases, state=IndexGeneration.State.LIVE)
+    return list(live.values_list("embedder", "collection"))
+
+
+def _rank(wanted: _Search) -> tuple[list[Ranked], lexical.Hits]:
+    """The lexical ranking, the rows of all candidates, and both rankings fused: the part in the database thread."""
+    started = time.perf_counter()
+    words = lexical.search(wanted.query, wanted.bases, CANDIDATES)
+    _lap(wanted, "lexical", started)
+    started = time.perf_counter()
+    dense = wanted.dense[: CANDIDATES * len(wanted.bases)]
+    candidates = _candidates({chunk for chunk, _ in dense} | {chunk for chunk, _ in words.ranking}, wanted.bases)
+    ranking = fuse(candidates, dense, words, wanted.language)
+    _lap(wanted, "load", started)
+    return ranking, words
+
+
+def _candidates(chunks: set[int], bases: tuple[int, ...]) -> dict[int, Candidate]:
+    """Rows that still exist and whose document is whole; a vector without a row is an orphan and is left out."""
+    columns = ("document_id", "document__base_id", "document__title", "document__filename", "document__language")
+    rows = Chunk.objects.filter(pk__in=chunks, document__base__in=bases, document__chunks_total__gt=0)
+    return {
+        pk: Candidate(pk, str(document), base, title, filename, language, _location(page, headings), text)
+        for pk, document, base, title, filename, language, page, headings, text in rows.values_list(
+            "pk", *columns, "page", "headings", "text"
+        )
+    }
+
+
+def _location(page: int | None, headings: Sequence[str]) -> str:
+    return f"p. {page}" if page is not None else " › ".join(headings)
+
+
+def _passage(ranked: Ranked) -> Passage:
+    found = ranked.candidate
+    return Passage(
+        found.chunk, found.document, found.title, found.location, found.text, round(ranked.score, 4), ranked.scores
+    )
+
+
+def _lap(wanted: _Search, stage: str, started: float) -> None:
+    wanted.timings[stage] = round(wanted.timings.get(stage, 0.0) + time.perf_counter() - started, 5)
+
+
+def _in_database(function: Callable[[P], R]) -> Callable[[P], Awaitable[R]]:
+    """In one of a few threads of our own, each with its database connection."""
+    return database_sync_to_async(function, thread_sensitive=False, executor=_threads)

@@ -1,0 +1,176 @@
+"""Uploads, retries, cancelling and deleting: what is stored, and what is not."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from knowledge import lexical, selectors, services
+from knowledge.errors import BadName, NameTaken, Refused, StillBusy
+from knowledge.models import Chunk, Document, IndexGeneration, KnowledgeBase
+
+State = Document.State
+Add = Callable[..., Document]
+
+
+def stored_files(settings: Any) -> list[Path]:
+    return [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]
+
+
+# --- bases ---------------------------------------------------------------------------------------
+
+
+def test_a_base_gets_a_short_name(db: None) -> None:
+    assert services.create_base(name="Vår kunskap").slug == "var-kunskap"
+
+
+def test_a_korean_name_gets_a_short_name_too(db: None) -> None:
+    base = services.create_base(name="지식")
+    assert base.slug.startswith("base-")
+    assert selectors.base_named("지식") == base
+
+
+def test_a_base_needs_a_name_of_its_own(db: None) -> None:
+    services.create_base(name="One")
+    with pytest.raises(NameTaken):
+        services.create_base(name="one")
+    with pytest.raises(BadName):
+        services.create_base(name=" \u202e ")
+
+
+# --- uploads -------------------------------------------------------------------------------------
+
+
+def test_an_upload_is_stored_under_its_hash_and_waits(base: KnowledgeBase, add: Add, ada: Any, settings: Any) -> None:
+    document = add("Some text", "My notes.txt", uploaded_by=ada, language="en")
+    document.refresh_from_db()
+    assert (document.state, document.title, document.filename, document.bytes) == (
+        State.PENDING,
+        "My notes",
+        "My notes.txt",
+        9,
+    )
+    assert [path.name for path in stored_files(settings)] == [document.sha256]
+    assert stored_files(settings)[0].read_bytes() == b"Some text"
+
+
+def test_the_same_file_again_is_the_same_document(base: KnowledgeBase, add: Add, settings: Any) -> None:
+    first = add("Some text", "a.txt")
+    again, created = services.add_document(base=base, filename="b.txt", content=io.BytesIO(b"Some text"))
+    assert (again.pk, created) == (first.pk, False)
+    assert Document.objects.count() == len(stored_files(settings)) == 1
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+def test_uploading_again_is_trying_again(base: KnowledgeBase, add: Add, state: str) -> None:
+    document = add("Some text")
+    Document.objects.filter(pk=document.pk).update(state=state, attempts=3, error="x", error_code="y")
+    assert add("Some text").pk == document.pk
+    document.refresh_from_db()
+    assert (document.state, document.attempts, document.error, document.error_code) == (State.PENDING, 0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("../../etc/passwd.txt", "passwd.txt"),
+        ("C:\\Users\\x\\notes.md", "notes.md"),
+        ("\u202etxt.exe\u202c.txt", "txt.exe.txt"),
+        ("a\x00b\r\nc.txt", "ab c.txt"),
+        ("  spaced   out .txt ", "spaced out .txt"),
+        ("..txt.", "txt"),
+        ("å" * 400 + ".txt", "å" * 251 + ".txt"),
+        ("한글 문서.pdf", "한글 문서.pdf"),
+        ("../", ""),
+    ],
+)
+def test_file_names_are_cleaned(name: str, clean: str) -> None:
+    assert services.clean_filename(name) == clean
+
+
+@pytest.mark.parametrize(
+    ("filename", "content", "code", "status"),
+    [
+        ("a.exe", b"x", "wrong_type", 422),
+        ("a", b"x", "wrong_type", 422),
+        ("a.txt", b"", "empty", 422),
+        ("a.txt", b"12345678901", "too_large", 413),
+    ],
+)
+def test_refused_at_the_door(
+    base: KnowledgeBase, settings: Any, filename: str, content: bytes, code: str, status: int
+) -> None:
+    settings.DOCUMENT_MAX_BYTES = 10
+    with pytest.raises(Refused) as refused:
+        services.add_document(base=base, filename=filename, content=io.BytesIO(content))
+    assert (refused.value.code, refused.value.status) == (code, status)
+    assert not Document.objects.exists()
+    assert stored_files(settings) == []
+
+
+# --- states --------------------------------------------------------------------------------------
+
+
+def test_cancelling_takes_the_passages_back(base: KnowledgeBase, add: Add, lexical_index: None) -> None:
+    document = add("Some text")
+    chunk = Chunk.objects.create(document=document, position=0, start=0, end=4, text="Some")
+    lexical.add(lexical.rows([lexical.Entry(chunk.pk, base.pk, "Some")]))
+    services.cancel(document_id=document.pk)
+    document.refresh_from_db()
+    assert document.state == State.CANCELLED
+    assert not Chunk.objects.exists()
+    assert lexical.search("some", [base.pk], 5).ranking == ()
+
+
+def test_only_what_waits_is_cancelled_and_only_what_failed_is_retried(add: Add) -> None:
+    document = add("Some text")
+    with pytest.raises(StillBusy):
+        services.retry(document_id=document.pk)
+    Document.objects.update(state=State.READY)
+    for service in (services.cancel, services.retry):
+        with pytest.raises(StillBusy):
+            service(document_id=document.pk)
+
+
+def test_deleting_removes_rows_words_and_the_file(
+    base: KnowledgeBase, add: Add, settings: Any, lexical_index: None
+) -> None:
+    document = add("Some text")
+    chunk = Chunk.objects.create(document=document, position=0, start=0, end=4, text="Some")
+    lexical.add(lexical.rows([lexical.Entry(chunk.pk, base.pk, "Some")]))
+    services.delete_document(document_id=document.pk)
+    assert not Document.objects.exists()
+    assert not Chunk.objects.exists()
+    assert lexical.search("some", [base.pk], 5).ranking == ()
+    assert stored_files(settings) == []
+    services.delete_document(document_id=uuid4())
+
+
+def test_a_file_that_another_base_needs_stays(base: KnowledgeBase, add: Add, settings: Any, lexical_index: None) -> None:
+    document = add("Some text")
+    other = services.create_base(name="Other")
+    services.add_document(base=other, filename="a.txt", content=io.BytesIO(b"Some text"))
+    services.delete_document(document_id=document.pk)
+    assert len(stored_files(settings)) == 1
+    services.delete_base(base_id=other.pk)
+    assert stored_files(settings) == []
+
+
+def test_a_base_has_one_live_generation(base: KnowledgeBase) -> None:
+    first = services.live_generation(base=base, embedder="fake", dimensions=64)
+    assert services.live_generation(base=base, embedder="other", dimensions=3) == first
+    assert IndexGeneration.objects.count() == 1
+
+
+def test_progress(add: Add) -> None:
+    document = add("Some text")
+    assert selectors.progress(document) == 0.0
+    document.chunks_total, document.chunks_done = 10, 5
+    assert selectors.progress(document) == 0.55
+    document.state = State.READY
+    assert selectors.progress(document) == 1.0
