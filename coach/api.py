@@ -21,10 +21,8 @@ from accounts.services import create_guest
 
 from . import selectors, services
 from .errors import NotFound, TooMany
-from .models import Conversation
-from .wire import conversation_data, turn_data
+from .wire import conversation_data, conversation_summary, turn_data
 
-public = Router(tags=["conversations"])
 router = Router(tags=["conversations"])
 
 GUESTS_FROM_ONE_ADDRESS = AnonRateThrottle("60/m")
@@ -49,10 +47,6 @@ class ConversationOut(Schema):
     language: str
     created: datetime
     updated: datetime
-
-    @staticmethod
-    def resolve_coach(conversation: Conversation) -> str:
-        return conversation.coach.slug
 
 
 class RatingIn(Schema):
@@ -99,19 +93,20 @@ def _user_id(request: HttpRequest) -> int:
     return request.user.pk
 
 
-@public.get("/coaches", response=list[CoachOut])
+@router.get("/coaches", auth=None, response=list[CoachOut])
 def list_coaches(request: HttpRequest) -> Any:
     return selectors.active_coaches()
 
 
-@public.post("/conversations", response={201: ConversationOut})
+@router.post("/conversations", auth=None, response={201: ConversationOut})
 def create_conversation(request: HttpRequest, body: ConversationIn) -> Any:
     """Signed in, with a token, or as a guest where guests are allowed: a guest is made here, not on the page."""
     owner_id = _owner(request)
     language = body.language or translation.get_language() or settings.LANGUAGE_CODE
     if language not in dict(settings.LANGUAGES):
         language = settings.LANGUAGE_CODE
-    return 201, services.start_conversation(owner_id=owner_id, coach=body.coach, language=language)
+    conversation = services.start_conversation(owner_id=owner_id, coach=body.coach, language=language)
+    return 201, conversation_summary(conversation)
 
 
 def _owner(request: HttpRequest) -> int:
@@ -136,7 +131,7 @@ def _owner(request: HttpRequest) -> int:
 
 @router.get("/conversations", response=list[ConversationOut])
 def list_conversations(request: HttpRequest) -> Any:
-    return selectors.conversations_of(_user_id(request))[:200]
+    return [conversation_summary(conversation) for conversation in selectors.conversations_of(_user_id(request))[:200]]
 
 
 @router.get("/conversations/{conversation_id}", response=ConversationDetail)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -118,13 +119,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _pass_on(self, turn: UUID, after: int) -> None:
         last = after
         try:
-            async for events in read_log(turn, block=SILENCE_SECONDS):
-                for event in events:
-                    if event.seq > last:
-                        await self.send(event.frame(turn))
-                        last = event.seq
-                if not events and await self._send_stored(turn, last):
-                    return
+            async with aclosing(read_log(turn, block=SILENCE_SECONDS)) as batches:
+                async for events in batches:
+                    for event in events:
+                        if event.seq > last:
+                            await self.send(event.frame(turn))
+                            last = event.seq
+                    if not events and await self._send_stored(turn, last):
+                        return
         except LogUnavailable:
             while not await self._send_stored(turn, last):  # noqa: ASYNC110 - the runner may be on another machine
                 await asyncio.sleep(SILENCE_SECONDS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -71,80 +71,100 @@ def log_key(turn: UUID) -> str:
     return f"turn:{turn}"
 
 
+class Line:
+    """One connection of the pool, lent to one reader or writer of a log.
+
+    The client's own layers (pool, retries, telemetry) cost twice what the command costs, and a turn
+    writes some thirty of them. Raises ResponseError, LogUnavailable.
+    """
+
+    def __init__(self) -> None:
+        self._connection: Any = None
+
+    async def ask(self, *command: str | int) -> Any:
+        try:
+            if self._connection is None:
+                self._connection = await redis_client().connection_pool.get_connection()
+            connection = self._connection
+            await connection.send_packed_command(connection.pack_command(*command), check_health=False)
+            return await connection.read_response()  # a cancelled read closes the connection; the next one reopens it
+        except ResponseError:
+            raise
+        except (RedisError, OSError) as error:
+            raise LogUnavailable(str(error)) from error
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await redis_client().connection_pool.release(connection)
+
+
 class LogWriter:
-    """Writes the events of one attempt. Raises Fenced and LogUnavailable."""
+    """Writes the events of one attempt. Raises Fenced and LogUnavailable. Close it at the end."""
 
     def __init__(self, turn: UUID, attempt: int) -> None:
         self._key = log_key(turn)
         self._attempt = attempt
         self._seq = 0
+        self._line = Line()
         # Tokens and notices come from two tasks; their entries must reach Redis in the order of their numbers.
         self._turnstile = asyncio.Lock()
 
     async def open(self) -> bool:
         """Fence off earlier attempts. True when an earlier attempt had written events already."""
         try:
-            async with redis_client().pipeline(transaction=True) as pipe:
-                pipe.xadd(self._key, {"e": ""}, id=f"{self._attempt}-0")
-                pipe.expire(self._key, LOG_SECONDS)
-                pipe.xrevrange(self._key, count=2)
-                _, _, last = await pipe.execute()
+            await self._line.ask("XADD", self._key, f"{self._attempt}-0", "e", "")
+            await self._line.ask("EXPIRE", self._key, LOG_SECONDS)
+            last = await self._line.ask("XREVRANGE", self._key, "+", "-", "COUNT", 2)
         except ResponseError as error:
             raise Fenced(str(error)) from error
-        except (RedisError, OSError) as error:
-            raise LogUnavailable(str(error)) from error
-        earlier = [entry_id for entry_id, fields in last if fields.get(b"e")]
+        earlier = [entry_id for entry_id, fields in last if fields[1]]
         if earlier:
             self._seq = int(earlier[0].partition(b"-")[2])
         return bool(earlier)
 
     async def write(self, type_: str, data: dict[str, Any]) -> Event:
-        async with self._turnstile:
-            return await self._write(type_, data)
-
-    async def _write(self, type_: str, data: dict[str, Any]) -> Event:
-        event = Event(type=type_, data=data, seq=self._seq + 1)
         body = json.dumps({"type": type_, **data}, ensure_ascii=False)
-        try:
-            await redis_client().xadd(
-                self._key, {"e": body}, id=f"{self._attempt}-{event.seq}", maxlen=LOG_ENTRIES, approximate=True
-            )
-        except ResponseError as error:
-            raise Fenced(str(error)) from error
-        except (RedisError, OSError) as error:
-            raise LogUnavailable(str(error)) from error
-        self._seq = event.seq
-        return event
+        async with self._turnstile:
+            # Counted before it is sent: an entry whose answer was not waited for (stop) may be there.
+            self._seq += 1
+            event = Event(type=type_, data=data, seq=self._seq)
+            entry_id = f"{self._attempt}-{event.seq}"
+            try:
+                await self._line.ask("XADD", self._key, "MAXLEN", "~", LOG_ENTRIES, entry_id, "e", body)
+            except ResponseError as error:
+                raise Fenced(str(error)) from error
+            return event
+
+    async def aclose(self) -> None:
+        await self._line.close()
 
 
-async def read_log(turn: UUID, *, block: float) -> AsyncIterator[list[Event]]:
+async def read_log(turn: UUID, *, block: float) -> AsyncGenerator[list[Event]]:
     """Batches of events from the first on, as they come; an empty batch after `block` seconds of silence.
 
-    Ends after a final event. Raises LogUnavailable.
+    Ends after a final event. Raises LogUnavailable. Close it (aclosing) when leaving early.
     """
-    key, last = log_key(turn), "0-0"
-    while True:
-        try:
-            found = await redis_client().xread({key: last}, block=int(block * 1000), count=500)
-        except (RedisError, OSError) as error:
-            raise LogUnavailable(str(error)) from error
-        entries = _entries(found)
-        if entries:
-            last = entries[-1][0].decode()
-        events = [_event(entry_id, fields[b"e"]) for entry_id, fields in entries if fields.get(b"e")]
-        yield events
-        if events and events[-1].type in FINAL:
-            return
+    key, last, line = log_key(turn), "0-0", Line()
+    try:
+        while True:
+            found = await line.ask("XREAD", "COUNT", 500, "BLOCK", int(block * 1000), "STREAMS", key, last)
+            entries = _entries(found)
+            if entries:
+                last = entries[-1][0].decode()
+            events = [_event(entry_id, fields[1]) for entry_id, fields in entries if fields[1]]
+            yield events
+            if events and events[-1].type in FINAL:
+                return
+    finally:
+        await line.close()
 
 
-def _entries(found: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+def _entries(found: Any) -> list[tuple[bytes, list[bytes]]]:
     """The entries of the one stream we asked for; RESP2 answers a list, RESP3 a mapping."""
     if not found:
         return []
-    if isinstance(found, dict):
-        batches = next(iter(found.values()))
-        return [entry for batch in batches for entry in batch] if isinstance(batches[0], list) else batches
-    return list(found[0][1])
+    return next(iter(found.values())) if isinstance(found, dict) else found[0][1]
 
 
 def _event(entry_id: bytes, body: bytes) -> Event:

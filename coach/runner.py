@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import uuid
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from channels.consumer import AsyncConsumer
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
+from redis.exceptions import RedisError
 
 from . import selectors, services
 from .events import Fenced, LogUnavailable, LogWriter, redis_client
@@ -106,8 +108,10 @@ class TurnRunner(AsyncConsumer):
         return (selectors.turn_context(turn), attempt) if attempt else None
 
     async def _answer(self, context: selectors.TurnContext, attempt: int) -> None:
-        writer = LogWriter(context.turn, attempt)
-        emit = _Emitter(writer)
+        async with aclosing(LogWriter(context.turn, attempt)) as writer:
+            await self._write_answer(context, _Emitter(writer))
+
+    async def _write_answer(self, context: selectors.TurnContext, emit: _Emitter) -> None:
         if await emit.open():
             await emit("reset", {})
         try:
@@ -144,12 +148,12 @@ class TurnRunner(AsyncConsumer):
         for turn in waiting:
             self._start(turn)
         for turn, attempts in lost:
-            writer = LogWriter(turn, attempts + 1)
-            await writer.open()
-            await writer.write("failed", {"code": "runner_lost", "message": "The runner died three times."})
+            async with aclosing(LogWriter(turn, attempts + 1)) as writer:
+                await writer.open()
+                await writer.write("failed", {"code": "runner_lost", "message": "The runner died three times."})
         try:
             await redis_client().set(HEARTBEAT_KEY, self.name, ex=HEARTBEAT_SECONDS)
-        except OSError as error:
+        except (RedisError, OSError) as error:
             raise LogUnavailable(str(error)) from error
 
     def _look(self) -> tuple[set[UUID], list[UUID], list[tuple[UUID, int]]]:

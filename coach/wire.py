@@ -33,8 +33,7 @@ def turn_data(turn: Turn) -> dict[str, Any]:
     }
 
 
-def conversation_data(conversation: Conversation) -> dict[str, Any]:
-    turns = selectors.turns_of(conversation)
+def conversation_summary(conversation: Conversation) -> dict[str, Any]:
     return {
         "id": conversation.pk,
         "coach": conversation.coach.slug,
@@ -42,5 +41,10 @@ def conversation_data(conversation: Conversation) -> dict[str, Any]:
         "language": conversation.language,
         "created": conversation.created,
         "updated": conversation.updated,
-        "turns": [turn_data(turn) for turn in turns],
     }
+
+
+def conversation_data(conversation: Conversation) -> dict[str, Any]:
+    """With all its turns."""
+    turns = selectors.turns_of(conversation)
+    return {**conversation_summary(conversation), "turns": [turn_data(turn) for turn in turns]}

@@ -12,7 +12,6 @@ from ninja.security import HttpBearer, SessionAuth
 
 from accounts.selectors import user_for_token
 from coach import errors as coach_errors
-from coach.api import public
 from coach.api import router as coach_router
 from knowledge import errors as knowledge_errors
 from knowledge.api import router as knowledge_router
@@ -29,7 +28,6 @@ class Bearer(HttpBearer):
 AUTH = [Bearer(), SessionAuth()]
 
 api = NinjaAPI(title="AI Coach", version="1", urls_namespace="api", docs_url=None, auth=AUTH)
-api.add_router("", public, auth=None)
 api.add_router("", coach_router)
 api.add_router("", knowledge_router)
 

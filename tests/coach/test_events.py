@@ -98,6 +98,24 @@ async def test_the_log_does_not_live_for_ever() -> None:
     assert 0 < left <= events.LOG_SECONDS
 
 
+async def test_a_writer_that_was_cancelled_in_mid_write_can_still_write_the_end() -> None:
+    """Stop cancels the task that writes tokens; the entry may be there or not, `stopped` must follow it."""
+    turn = uuid.uuid4()
+    writer = LogWriter(turn, 1)
+    await writer.open()
+    for step in range(1, 4):
+        writing = asyncio.create_task(writer.write("token", {"text": "x"}))
+        for _turn_of_the_loop in range(step):
+            await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    await writer.write("stopped", {"answer": "x"})
+    await writer.aclose()
+    found = await collect(turn)
+    assert found[-1].type == "stopped"
+    assert [event.seq for event in found] == sorted({event.seq for event in found})
+
+
 async def test_a_server_that_is_gone_is_one_kind_of_error(tmp_path) -> None:
     await events.close_client()
     with override_settings(REDIS_URL=f"unix://{tmp_path}/nobody.sock?db=0"):
