@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import login
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import translation
 from django.utils.translation import gettext as _
@@ -21,6 +22,7 @@ from accounts.services import create_guest
 
 from . import selectors, services
 from .errors import NotFound, TooMany
+from .runner_channel import conversation_opened
 from .wire import conversation_data, conversation_summary, turn_data
 
 router = Router(tags=["conversations"])
@@ -106,6 +108,7 @@ def create_conversation(request: HttpRequest, body: ConversationIn) -> Any:
     if language not in dict(settings.LANGUAGES):
         language = settings.LANGUAGE_CODE
     conversation = services.start_conversation(owner_id=owner_id, coach=body.coach, language=language)
+    transaction.on_commit(lambda: conversation_opened(conversation.pk))
     return 201, conversation_summary(conversation)
 
 

@@ -117,14 +117,19 @@ def build(
     return Prompt(messages, tokens, sources_from, cut=True)
 
 
-def _messages(system: str, past: Sequence[PastTurn], now: PastTurn, sources_from: int) -> tuple[Message, ...]:
+def prefix(*, system: str, past: Sequence[PastTurn], sources_from: int) -> tuple[Message, ...]:
+    """The beginning of every next prompt of a conversation: what can be read before the question is there."""
     messages = [Message("system", system)]
     for turn in past:
         shown = turn.sources if turn.position >= sources_from else ()
         messages.append(Message("user", _turn_text(turn, shown)))
         messages.append(Message("assistant", turn.answer))
-    messages.append(Message("user", _turn_text(now, now.sources)))
     return tuple(messages)
+
+
+def _messages(system: str, past: Sequence[PastTurn], now: PastTurn, sources_from: int) -> tuple[Message, ...]:
+    before = prefix(system=system, past=past, sources_from=sources_from)
+    return (*before, Message("user", _turn_text(now, now.sources)))
 
 
 def _turn_text(turn: PastTurn, sources: Sequence[NumberedSource]) -> str:

@@ -25,7 +25,7 @@ from . import selectors, services
 from .events import Fenced, LogUnavailable, LogWriter, redis_client
 from .models import Turn
 from .runner_channel import HEARTBEAT_KEY
-from .turn import final_event, run_turn
+from .turn import final_event, run_turn, warm
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class TurnRunner(AsyncConsumer):
         self.tasks: dict[UUID, asyncio.Task[None]] = {}
         self.stops: dict[UUID, asyncio.Event] = {}
         self.ticker: asyncio.Task[None] | None = None
+        self.warming: asyncio.Task[None] | None = None
 
     # --- messages --------------------------------------------------------------------------
 
@@ -71,9 +72,25 @@ class TurnRunner(AsyncConsumer):
     async def turn_stop(self, message: dict[str, Any]) -> None:
         self._stop(UUID(message["turn"]))
 
+    async def conversation_open(self, message: dict[str, Any]) -> None:
+        """Warm the prompt of a conversation somebody opened, unless there is real work to do."""
+        if self.tasks or (self.warming is not None and not self.warming.done()):
+            return
+        self.warming = asyncio.create_task(self._warm(UUID(message["conversation"])))
+
+    async def _warm(self, conversation: UUID) -> None:
+        try:
+            opened = await database_sync_to_async(selectors.opened_conversation)(conversation)
+            if opened is not None:
+                await warm(opened)
+        except DatabaseError:
+            log.warning("conversation %s could not be read for warming", conversation)
+
     # --- turns -----------------------------------------------------------------------------
 
     def _start(self, turn: UUID) -> None:
+        if self.warming is not None:
+            self.warming.cancel()  # a question goes first
         if turn in self.tasks or len(self.tasks) >= settings.TURNS_AT_ONCE:
             return  # the tick finds it again when there is room
         self.stops[turn] = asyncio.Event()

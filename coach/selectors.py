@@ -49,6 +49,19 @@ class TurnContext:
     stop_requested: bool
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedConversation:
+    """The part of a prompt that is known before the next question is."""
+
+    conversation: UUID
+    language: str
+    mode: str
+    coach_prompt: str
+    language_models: str
+    past: tuple[PastTurn, ...]
+    sources_from: int
+
+
 def active_coaches() -> QuerySet[Coach]:
     return Coach.objects.filter(active=True)
 
@@ -85,9 +98,7 @@ def turn_context(turn_id: UUID) -> TurnContext:
     turn = Turn.objects.select_related("conversation__coach").get(pk=turn_id)
     conversation, coach = turn.conversation, turn.conversation.coach
     sources = tuple(_known(source) for source in Source.objects.filter(conversation=conversation))
-    earlier = Turn.objects.filter(
-        conversation=conversation, position__lt=turn.position, state__in=(Turn.State.DONE, Turn.State.STOPPED)
-    ).order_by("position", "created")
+    earlier = _answered(conversation.pk).filter(position__lt=turn.position)
     return TurnContext(
         turn=turn.pk,
         conversation=conversation.pk,
@@ -104,6 +115,28 @@ def turn_context(turn_id: UUID) -> TurnContext:
         sources_from=conversation.sources_from_turn,
         stop_requested=turn.stop_requested,
     )
+
+
+def opened_conversation(conversation_id: UUID) -> OpenedConversation | None:
+    """What a model would have to read before the next question; None when the conversation is gone."""
+    conversation = Conversation.objects.select_related("coach").filter(pk=conversation_id).first()
+    if conversation is None:
+        return None
+    sources = {source.n: _known(source) for source in Source.objects.filter(conversation=conversation)}
+    return OpenedConversation(
+        conversation=conversation.pk,
+        language=conversation.language,
+        mode=conversation.coach.mode,
+        coach_prompt=conversation.coach.prompt,
+        language_models=conversation.coach.language_models,
+        past=_path(_answered(conversation.pk), sources),
+        sources_from=conversation.sources_from_turn,
+    )
+
+
+def _answered(conversation_id: UUID) -> QuerySet[Turn]:
+    states = (Turn.State.DONE, Turn.State.STOPPED)
+    return Turn.objects.filter(conversation_id=conversation_id, state__in=states).order_by("position", "created")
 
 
 def _known(source: Source) -> KnownSource:

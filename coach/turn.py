@@ -27,7 +27,7 @@ from llm.types import ChatRequest, Chosen, FellBack, Finished, ModelId, Place, Q
 
 from . import grounding, prompting, safety
 from .models import Turn
-from .selectors import KnownSource, TurnContext, source_data
+from .selectors import KnownSource, OpenedConversation, TurnContext, source_data
 from .services import NewSource, Outcome
 
 Emit = Callable[[str, dict[str, Any]], Awaitable[None]]
@@ -199,6 +199,21 @@ async def _answer(context: TurnContext, draft: _Draft, emit: Emit, started: floa
         await joiner.flush()
     finally:
         await joiner.close()
+
+
+async def warm(opened: OpenedConversation) -> None:
+    """Have the preferred model read what the next prompt begins with, while the coachee thinks. Never raises
+    for a model that is away: the turn itself will find out."""
+    models = await asyncio.to_thread(policy.resolve, opened.language_models)
+    system = opened.coach_prompt or prompting.system_text(opened.mode, opened.language)
+    request = ChatRequest(
+        messages=prompting.prefix(system=system, past=opened.past, sources_from=opened.sources_from),
+        max_tokens=1,
+        conversation=str(opened.conversation),
+        language=opened.language,
+    )
+    with contextlib.suppress(LanguageModelError):
+        await language_model(models[0]).warm(request)
 
 
 def load_models() -> None:

@@ -16,8 +16,10 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from accounts.selectors import setup_needed
+from llm.cloud import cloud_models
 
 from . import selectors, services
+from .runner_channel import conversation_opened
 from .texts import coach_card, coach_cards, page_texts
 from .wire import conversation_data
 
@@ -41,6 +43,7 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
             conversation = selectors.conversation_of(int(request.user.pk), conversation_id)
         if conversation is None:
             raise Http404
+        conversation_opened(conversation.pk)
     conversations = (
         list(selectors.conversations_of(int(request.user.pk))[:100]) if request.user.is_authenticated else []
     )
@@ -50,7 +53,9 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
         "conversation": conversation_data(conversation) if conversation else None,
         "signed_in": request.user.is_authenticated,
     }
+    coaches = [conversation.coach] if conversation else list(selectors.active_coaches())
     context = {
+        "cloud": sorted({str(model) for coach in coaches for model in cloud_models(coach.language_models)}),
         "coaches": coach_cards(selectors.active_coaches()),
         "coach": coach_card(conversation.coach) if conversation else None,
         "conversations": conversations,

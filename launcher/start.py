@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from . import checks, console, files, health, programs
+from . import checks, console, files, health, programs, remembered
 from .errors import StartError
 from .monitor import Monitor
 from .plan import Plan
@@ -46,8 +46,13 @@ class Start:
         console.say("AI Coach is starting.")
         self._check()
         self._start_servers()
+        guess = remembered.recall(self.plan)
+        model = self._start_model(guess)
         prepared = self._prepare()
-        model = self._start_model(prepared)
+        if (guess.model_path, guess.model_name) != (prepared.model_path, prepared.model_name):
+            self._drop_model()
+            model = self._start_model(prepared)
+        remembered.remember(self.plan, prepared)
         self._start_application(model)
         Monitor(self.supervisor, self.programs, self.plan.log_dir).watch()
 
@@ -94,7 +99,10 @@ class Start:
         return prepared
 
     def _start_model(self, prepared: Prepared) -> Program | None:
-        """Start the model server and tell the others where it is; None when there is no model to serve."""
+        """Start the model server and tell the others where it is; None when there is no model to serve.
+
+        Loading a model takes longest of all, so it is started on a guess, before `prepare` has confirmed it.
+        """
         if not prepared.model_path:
             return None
         key, key_file = files.new_key(self.plan)
@@ -103,9 +111,17 @@ class Start:
         self.services["llamacpp"] = {"url": programs.model_url(port), "key": key, "model": prepared.model_name}
         files.write_services(self.plan, self.services)
         self.programs.insert(-3, program)  # before runner, worker and web: it stops after them
-        self.supervisor.add(self.programs)
+        self.supervisor.update(self.programs)
         self.supervisor.run(program.name)
         return program
+
+    def _drop_model(self) -> None:
+        if self.services.pop("llamacpp", None) is None:
+            return
+        self.supervisor.stop(["model"], STOP_SECONDS)
+        self.programs = [program for program in self.programs if program.name != "model"]
+        self.supervisor.update(self.programs)
+        files.write_services(self.plan, self.services)
 
     def _start_application(self, model: Program | None) -> None:
         """Runner and web beside the loading model; the worker last, it is the only one nobody waits for."""

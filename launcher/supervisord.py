@@ -132,12 +132,14 @@ class Supervisor:
             time.sleep(0.05)
         raise StartError(f"The process manager does not start; its log is {self._plan.log_dir / 'supervisord.log'}.")
 
-    def add(self, programs: Sequence[Program]) -> None:
-        """Make `programs`, all of them anew, known to the running supervisord; running ones stay as they are."""
+    def update(self, programs: Sequence[Program]) -> None:
+        """Make exactly `programs` known to the running supervisord. Those that go or change must be stopped."""
         config = self._plan.run_dir / "supervisord.conf"
         config.write_text(render(self._plan, programs), encoding="utf-8")
-        added, _changed, _removed = self._call("reloadConfig")[0]
-        for name in added:
+        added, changed, removed = self._call("reloadConfig")[0]
+        for name in (*changed, *removed):
+            self._call("removeProcessGroup", name)
+        for name in (*changed, *added):
             self._call("addProcessGroup", name)
 
     def _call(self, method: str, *arguments: Any) -> Any:

@@ -81,3 +81,10 @@ def test_an_invitation_opens_sign_up(client: Client, ada: User, settings) -> Non
     assert client.post(f"/accounts/signup/?invite={create_invitation()}x", form).status_code == 403
     assert client.post(f"/accounts/signup/?invite={create_invitation()}", form).status_code == 302
     assert User.objects.get(username="nora").is_guest is False
+
+
+def test_people_are_told_before_they_write_that_a_cloud_may_read_it(client: Client, ada: User, coach, settings) -> None:
+    settings.COACH_MODELS, settings.OPENAI_BASE_URL = "openai:gpt-4o-mini", ""
+    assert "cloud service (openai:gpt-4o-mini)" in client.get("/").content.decode()
+    settings.OPENAI_BASE_URL = "http://127.0.0.1:9/v1"
+    assert "cloud service" not in client.get("/").content.decode()

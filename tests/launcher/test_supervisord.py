@@ -106,15 +106,17 @@ def test_programs_start_when_asked_come_back_when_killed_and_stop(plan: Plan, su
     assert supervisor.states() == {"one": ("STOPPED", 0), "two": ("STOPPED", 0)}
 
 
-def test_a_program_can_be_added_while_others_run(plan: Plan, supervisor: Supervisor) -> None:
+def test_a_program_can_come_and_go_while_others_run(plan: Plan, supervisor: Supervisor) -> None:
     supervisor.run("one")
     pid = wait_for_state(supervisor, "one", "RUNNING")
 
-    supervisor.add([sleeper("one", plan), sleeper("late", plan), sleeper("two", plan)])
+    supervisor.update([sleeper("one", plan), sleeper("late", plan), sleeper("two", plan)])
     supervisor.run("late")
 
     wait_for_state(supervisor, "late", "RUNNING")
-    assert supervisor.states()["one"] == ("RUNNING", pid)
+    supervisor.stop(["late"], 10)
+    supervisor.update([sleeper("one", plan), sleeper("two", plan)])
+    assert supervisor.states() == {"one": ("RUNNING", pid), "two": ("STOPPED", 0)}
 
 
 def test_an_unknown_program_is_refused(supervisor: Supervisor) -> None:

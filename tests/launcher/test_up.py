@@ -87,7 +87,9 @@ def started(folder: Path, **environment: str) -> Iterator[Up]:
 
 def leftovers(data: Path) -> list[str]:
     """What a stop must not leave in the run folder."""
-    return sorted(path.name for path in (data / "run").iterdir() if path.name not in {"ports.json"} | BEAT)
+    return sorted(
+        path.name for path in (data / "run").iterdir() if path.name not in {"ports.json", "model.json"} | BEAT
+    )
 
 
 BEAT = {"beat", "beat.db", "beat.dat", "beat.dir", "beat.bak"}  # the clock's memory: when each job ran last
