@@ -188,8 +188,7 @@ def live() -> Iterator[Any]:
     model = FakeModel()
     try:
         with start_application(FOLDER / "live", model) as application:
-            for name in ("personal", "university"):
-                application.wait_for_documents(name)
+            application.wait_for_documents("personal")
             yield Live(application, model)
     finally:
         model.close()

@@ -11,9 +11,12 @@ POSTGRESQL = (
     """CREATE TABLE knowledge_lexical (
         chunk_id bigint PRIMARY KEY,
         base_id bigint NOT NULL,
+        factor real NOT NULL,
         terms tsvector NOT NULL
-    )""",
-    "CREATE INDEX knowledge_lexical_gin ON knowledge_lexical USING gin (terms) WITH (fastupdate = off)",
+    ) WITH (toast_tuple_target = 128)""",
+    # A hit needs the narrow columns only: the vectors are kept apart from them.
+    "ALTER TABLE knowledge_lexical ALTER COLUMN terms SET STORAGE EXTERNAL",
+    "CREATE INDEX knowledge_lexical_gin ON knowledge_lexical USING gin (terms) WITH (gin_pending_list_limit = 256)",
 )
 POSTGRESQL_BACK = ("DROP TABLE knowledge_lexical",)
 

@@ -154,8 +154,9 @@ def test_a_runner_that_hangs_is_replaced_and_cannot_write_any_more(live: Live, s
     check_whole(live, turn, frames)
 
 
+@pytest.mark.slow  # the sweeper takes up what has waited for a minute
 def test_an_upload_while_the_broker_is_down_is_indexed_later(live: Live) -> None:
-    token = live.alice.token
+    token = live.ada.token
     base = live.application.helper("base", f"faults-{uuid.uuid4().hex[:8]}")
     text = "# Lanterns\n\nA lantern walk is a coaching exercise in which two people walk and ask each other questions."
     live.kill("valkey")
@@ -174,8 +175,9 @@ def test_an_upload_while_the_broker_is_down_is_indexed_later(live: Live) -> None
     assert "lantern" in json.dumps(found)
 
 
+@pytest.mark.slow  # the dead worker's lease runs out after a minute
 def test_a_worker_killed_while_it_indexes_loses_nothing(live: Live) -> None:
-    token = live.alice.token
+    token = live.ada.token
     base = live.application.helper("base", f"faults-{uuid.uuid4().hex[:8]}")
     files = {
         f"note-{n}.md": f"# Note {n}\n\n{' '.join(f'Word{n}x{i} stands here.' for i in range(300))}".encode()

@@ -17,7 +17,11 @@ STYLES = (
 
 def pdf(pages: Sequence[str], title: str = "") -> bytes:
     """A PDF with one line of text on each page (Latin-1)."""
-    objects: list[bytes] = [b"<< /Type /Catalog /Pages 2 0 R >>", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"]
+    objects: list[bytes] = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+    ]
     kids = []
     for text in pages:
         line = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)").encode("cp1252")

@@ -67,7 +67,9 @@ def test_an_article_comes_in_one_language() -> None:
 
 
 def test_a_far_worse_translation_does_not_replace_the_best_passage() -> None:
-    found = {number: candidate(number, language="sv" if number == 4 else "en", filename="a.md") for number in (1, 2, 3, 4)}
+    found = {
+        number: candidate(number, language="sv" if number == 4 else "en", filename="a.md") for number in (1, 2, 3, 4)
+    }
     ranking = fuse(found, [(1, 0.92), (2, 0.91), (3, 0.90), (4, 0.80)], Hits(((1, 9.0), (2, 8.0)), 18.0))
     assert chunks(choose(ranking, 2, "sv")) == [1, 2]
 

@@ -274,5 +274,3 @@ def test_what_waits_for_a_minute_is_forgotten(add: Add) -> None:
     assert not reconcile.forgotten()
     Document.objects.update(updated=timezone.now() - timedelta(seconds=61))
     assert reconcile.forgotten()
-
-

@@ -58,7 +58,9 @@ def test_the_best_passage_comes_first(store: Any) -> None:
 
 
 def test_swedish_compounds_and_korean_particles_are_found(store: Any) -> None:
-    ids = store("Arbetsmiljöansvaret ligger hos chefen", "목표는 구체적이어야 합니다", "Något helt annat", "Mer text här")
+    ids = store(
+        "Arbetsmiljöansvaret ligger hos chefen", "목표는 구체적이어야 합니다", "Något helt annat", "Mer text här"
+    )
     assert lexical.search("ansvar för arbetsmiljö", [1], 1).ranking[0][0] == ids[0]
     assert lexical.search("목표를 세우기", [1], 1).ranking[0][0] == ids[1]
 
@@ -103,5 +105,3 @@ def test_the_cost_of_a_query_is_bounded() -> None:
     chosen = lexical.choose(counts, 1000)
     assert len(chosen) == lexical.MOST_TERMS
     assert max(counts[term] for term in chosen) <= lexical.COMMON_SHARE * 1000
-
-

@@ -131,7 +131,11 @@ def test_docx_headings_lists_tables_and_changes(tmp_path: Path) -> None:
             files.paragraph(SWEDISH),
             files.paragraph("Del", "Rubrik2"),
             "<w:p><w:pPr><w:numPr/></w:pPr><w:r><w:t>punkt</w:t></w:r></w:p>",
-            "<w:tbl><w:tr><w:tc>" + files.paragraph("a") + "</w:tc><w:tc>" + files.paragraph("b") + "</w:tc></w:tr></w:tbl>",
+            "<w:tbl><w:tr><w:tc>"
+            + files.paragraph("a")
+            + "</w:tc><w:tc>"
+            + files.paragraph("b")
+            + "</w:tc></w:tr></w:tbl>",
             "<w:p><w:r><w:t>kept</w:t></w:r><w:del><w:r><w:delText>gone</w:delText></w:r></w:del>"
             "<w:ins><w:r><w:t> new</w:t></w:r></w:ins></w:p>",
         ]

@@ -68,7 +68,9 @@ async def test_each_language_finds_its_own_article(knowledge: Any) -> None:
         assert (document.filename, document.language) == ("building-habits.md", language)
         assert len({passage.text for passage in found.passages}) == len(found.passages)
         articles = [await Document.objects.aget(pk=passage.document) for passage in found.passages]
-        assert len({(a.filename, a.language) for a in articles}) == len({a.filename for a in articles}), "one language each"
+        assert len({(a.filename, a.language) for a in articles}) == len({a.filename for a in articles}), (
+            "one language each"
+        )
 
 
 async def test_what_the_knowledge_does_not_cover_is_said(knowledge: Any) -> None:

@@ -151,7 +151,9 @@ def test_deleting_removes_rows_words_and_the_file(
     services.delete_document(document_id=uuid4())
 
 
-def test_a_file_that_another_base_needs_stays(base: KnowledgeBase, add: Add, settings: Any, lexical_index: None) -> None:
+def test_a_file_that_another_base_needs_stays(
+    base: KnowledgeBase, add: Add, settings: Any, lexical_index: None
+) -> None:
     document = add("Some text")
     other = services.create_base(name="Other")
     services.add_document(base=other, filename="a.txt", content=io.BytesIO(b"Some text"))

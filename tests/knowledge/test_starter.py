@@ -91,7 +91,8 @@ def test_a_removed_article_goes_and_other_documents_stay(folder: Path, work: Wor
 def test_the_articles_that_are_shipped_have_four_languages() -> None:
     for base in starter.BASES:
         names = [
-            {path.name for path in (starter.FOLDER / base / language).glob("*.md")} for language in ("en", "sv", "nb", "ko")
+            {path.name for path in (starter.FOLDER / base / language).glob("*.md")}
+            for language in ("en", "sv", "nb", "ko")
         ]
         assert names[0]
         assert all(found == names[0] for found in names)

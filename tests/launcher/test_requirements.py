@@ -92,6 +92,8 @@ def test_the_lock_is_complete_and_is_what_runs_here(names: tuple[str, ...]) -> N
     found = {canonicalize_name(line.name): line for name in names for line in lines(name)}
     loose, other = set(), set()
     for name, line in found.items():
+        if line.marker is not None and not line.marker.evaluate():
+            continue
         try:
             if not line.specifier.contains(version(name), prereleases=True):
                 other.add(f"{name}: {version(name)} is installed, {line.specifier} is locked")

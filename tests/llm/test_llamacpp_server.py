@@ -12,11 +12,6 @@ from llm import llamacpp_server
 from tests.servers import ROOT, free_port
 
 
-@pytest.mark.parametrize(("available", "threads"), [(1, 1), (2, 2), (3, 3), (4, 3), (8, 7)])
-def test_of_four_cores_one_is_left_to_the_others(available: int, threads: int) -> None:
-    assert llamacpp_server.threads_for(available) == threads
-
-
 def test_never_more_threads_than_a_container_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     assert llamacpp_server.cores() >= 1
     monkeypatch.setattr(llamacpp_server, "_quota", lambda: 1)

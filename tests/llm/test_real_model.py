@@ -60,8 +60,7 @@ def _start(folder: Path) -> RealServer:
     key_file, log = folder / "key", folder / "log"
     key_file.write_text(KEY)
     command = [sys.executable, "-m", "llm.llamacpp_server", "--model", str(model), "--port", str(port)]
-    # One thread: two wait for each other by spinning, which a busy machine turns into a crawl.
-    command += ["--api-key-file", str(key_file), "--parallel", "2", "--ctx", "2048", "--threads", "1"]
+    command += ["--api-key-file", str(key_file), "--parallel", "2", "--ctx", "2048"]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
     server = RealServer(process, f"http://127.0.0.1:{port}", model, log)

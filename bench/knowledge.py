@@ -1,0 +1,121 @@
+"""Measures of indexing: the worker against the embedder alone, and a book of 10,000 pages."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from . import processes
+from .application import ROOT, Application, ApplicationFailed
+from .chat import Chat, added, errors
+from .pdf import write_pdf
+from .report import Row, median
+
+PAGES = 10_000
+POLL_SECONDS = 0.1
+
+
+def _new_base(application: Application, name: str) -> str:
+    return str(application.helper("base", f"bench-{name}-{uuid.uuid4().hex[:6]}"))
+
+
+def measure_index(application: Application) -> list[Row]:
+    """(f) chunks a second through upload, worker, SQL and Chroma, against the embedder with the same texts."""
+    token = application.people(1, staff=True)[0].token
+    base = _new_base(application, "index")
+    # A line of its own makes each file new to this installation, so that nothing is known by its hash.
+    mark = f"\n\n{uuid.uuid4()}\n".encode()
+    paths = sorted((ROOT / "starter_knowledge").rglob("*.md"))
+    files = {f"{'-'.join(path.parts[-3:])}": path.read_bytes() + mark for path in paths}
+    started = time.perf_counter()
+    application.upload(base, files, token=token)
+    states = _wait(application, base, token)
+    wall = time.perf_counter() - started
+    texts = application.helper("chunks", base)
+    load = processes.load_average()
+    alone = application.helper("embed", "passage", given=json.dumps(texts))
+    rate, best = len(texts) / wall, len(texts) / alone["wall"]
+    note = f"{len(files)} files, {len(texts)} chunks in {wall:.1f} s; alone {best:.1f}/s; {states}"
+    return [
+        Row("indexing through the worker", rate, "chunks/s", note=note, load=load),
+        Row("share of what the embedder alone does", 100 * rate / best, "%", 90, False, load=load),
+    ]
+
+
+def _wait(application: Application, base: str, token: str, seconds: float = 600.0) -> dict[str, int]:
+    """Poll the process that runs anyway: a new Python each second would disturb the measure."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        bases = application.call("GET", "/api/v1/knowledge-bases", token=token)
+        found = next(entry for entry in bases if entry["slug"] == base)
+        if found["ready"] == found["documents"]:
+            break
+        time.sleep(0.25)
+    return application.wait_for_documents(base)
+
+
+class Watch(threading.Thread):
+    """Looks for the extraction's child while a document is read: its seconds and its largest memory."""
+
+    def __init__(self, root: int) -> None:
+        super().__init__(daemon=True)
+        self._root = root
+        self.peak_mb = 0.0
+        self.first = self.last = 0.0
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            for process in processes.tree(self._root):
+                if process.name == "extraction":
+                    self.first = self.first or time.perf_counter()
+                    self.last = time.perf_counter()
+                    self.peak_mb = max(self.peak_mb, processes.peak_mb(process.pid))
+            self.done.wait(POLL_SECONDS)
+
+
+def measure_pdf(application: Application, folder: Path) -> list[Row]:
+    """(g) a book of 10,000 pages: seconds and memory of its extraction, and what chat feels of it."""
+    person = application.people(1, staff=True)
+    chat = Chat(application)
+    chat.run(chat.plan(person, 3))
+    quiet = median(added(chat.run(chat.plan(person, 15))))
+    book = folder / "book.pdf"
+    write_pdf(book, PAGES)
+    base, watch = _new_base(application, "pdf"), Watch(application.pid)
+    watch.start()
+    document = application.upload(base, {"book.pdf": book.read_bytes()}, token=person[0].token)[0]
+    plans = [chat.plan(person, 10) for _ in range(30)]
+    busy: dict[str, list[float]] = {"extraction": [], "indexing": []}
+    wrong: list[str] = []
+    state: dict[str, Any] = {}
+    for plan in plans:
+        stage = "extraction" if not state.get("chunks") else "indexing"
+        result = chat.run(plan)
+        busy[stage] += added(result)
+        wrong += errors(result)
+        state = application.call("GET", f"/api/v1/documents/{document['id']}", token=person[0].token)
+        if state["state"] == "failed":
+            raise ApplicationFailed(f"The book was not read: {state['error']}")
+        if len(busy["indexing"]) >= 30 or state["state"] == "ready":
+            break
+    watch.done.set()
+    watch.join()
+    application.call("DELETE", f"/api/v1/documents/{document['id']}", token=person[0].token)
+    load = processes.load_average()
+    note = f"{book.stat().st_size / 1e6:.1f} MB; chat quiet {quiet:.0f} ms, {len(wrong)} errors"
+    rows = [
+        Row(f"reading a PDF of {PAGES} pages", watch.last - watch.first, "s", 60, note=note, load=load),
+        Row("largest memory of the reading process", watch.peak_mb, "MB", 400, load=load),
+    ]
+    for stage, values in busy.items():
+        slower = median(values) / quiet if quiet and values else 0.0
+        stage_note = f"{median(values):.0f} ms added, {len(values)} turns"
+        rows.append(
+            Row(f"chat during its {stage}: first token against quiet", slower, "times", 1.5, note=stage_note, load=load)
+        )
+    return rows
