@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 from uuid import UUID
@@ -39,6 +40,10 @@ class BadFrame(Exception):
         self.code = code
 
 
+class SignedOut(Exception):
+    """The token was revoked while its socket was open."""
+
+
 class ChatConsumer(AsyncWebsocketConsumer):
     channel_layer_alias = "none"  # events come from the stream log, not from a channel of each socket
 
@@ -56,40 +61,34 @@ class ChatConsumer(AsyncWebsocketConsumer):
             task.cancel()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self.user is None or not self.user.is_authenticated:
+            return  # it was told so and closed; this frame was on its way already
         with override(self.language):
             try:
                 frame = _parse(text_data)
                 await self._act(frame)
+            except SignedOut:
+                await self._error("unauthenticated", _("Sign in again."))
+                await self.close(code=UNAUTHENTICATED)
             except BadFrame as error:
                 await self._error(error.code, str(error))
             except Refusal as error:
                 await self._error(error.code, error.message, turn=_text(frame.get("turn")))
 
     async def _act(self, frame: dict[str, Any]) -> None:
-        token = self.scope.get("token")
-        if token and await database_sync_to_async(user_for_token)(token) is None:  # revoked meanwhile
-            await self._error("unauthenticated", _("Sign in again."))
-            await self.close(code=UNAUTHENTICATED)
-            return
         match frame["type"]:
             case "ask":
                 turn = _uuid(frame, "turn")
-                await database_sync_to_async(services.ask)(
-                    user_id=self.user.pk,
-                    turn_id=turn,
-                    conversation_id=_uuid(frame, "conversation"),
-                    text=_string(frame, "text"),
-                )
+                conversation, text = _uuid(frame, "conversation"), _string(frame, "text")
+                await self._as_person(services.ask, turn_id=turn, conversation_id=conversation, text=text)
                 await self._accepted(turn)
             case "regenerate":
                 turn = _uuid(frame, "new_turn")
-                await database_sync_to_async(services.regenerate)(
-                    user_id=self.user.pk, turn_id=_uuid(frame, "turn"), new_turn_id=turn
-                )
+                await self._as_person(services.regenerate, turn_id=_uuid(frame, "turn"), new_turn_id=turn)
                 await self._accepted(turn)
             case "stop":
                 turn = _uuid(frame, "turn")
-                await database_sync_to_async(services.request_stop)(user_id=self.user.pk, turn_id=turn)
+                await self._as_person(services.request_stop, turn_id=turn)
                 await wake_runner(get_channel_layer(), "turn.stop", turn)
             case "resume":
                 await self._resume(_uuid(frame, "turn"), _after(frame))
@@ -97,14 +96,23 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 name = ascii(unknown[:40])  # it may hold half a surrogate pair, which no frame can carry
                 raise BadFrame("unknown_type", _("Unknown message type: %(type)s.") % {"type": name})
 
+    async def _as_person(self, service: Callable[..., object], **values: Any) -> None:
+        """A service on behalf of the person, in one hop to the database thread. Raises SignedOut."""
+        await database_sync_to_async(self._checked)(service, values)
+
+    def _checked(self, service: Callable[..., object], values: dict[str, Any]) -> None:
+        token = self.scope.get("token")
+        if token and user_for_token(token) is None:  # revoked meanwhile
+            raise SignedOut
+        service(user_id=self.user.pk, **values)
+
     async def _accepted(self, turn: UUID) -> None:
         await self.send(Event("accepted", {}).frame(turn))
         await wake_runner(get_channel_layer(), "turn.run", turn)
         self._tail(turn, after=0)
 
     async def _resume(self, turn: UUID, after: int) -> None:
-        if await database_sync_to_async(selectors.turn_of)(self.user.pk, turn) is None:
-            raise NotFound
+        await self._as_person(_require_turn, turn_id=turn)
         self._tail(turn, after)
 
     def _tail(self, turn: UUID, after: int) -> None:
@@ -141,6 +149,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def _error(self, code: str, message: str, **extra: Any) -> None:
         await self.send(json.dumps({"type": "error", "code": code, "message": message, **extra}, ensure_ascii=False))
+
+
+def _require_turn(*, user_id: int, turn_id: UUID) -> None:
+    if selectors.turn_of(user_id, turn_id) is None:
+        raise NotFound
 
 
 def stored_events(user_id: int, turn_id: UUID) -> list[Event]:

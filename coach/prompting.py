@@ -1,6 +1,6 @@
 """The prompt of a turn, as a pure function of what the conversation holds.
 
-The prompt is append-only: system text, then turn after turn with the sources each one brought,
+The prompt is append-only: system text and an example, then turn after turn with the sources each one brought,
 every source once and word for word as it was first sent. So the next prompt begins with the whole
 last one, and a local server reads only what is new (100 prompt tokens cost it about a second).
 When the context is full, sources of old turns are dropped, down to half of the room at once, so
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from llm.types import Message
 
@@ -69,19 +70,36 @@ def system_text(mode: str, language: str) -> str:
 
 
 @cache
-def _labels() -> dict[str, dict[str, str]]:
+def _labels() -> dict[str, dict[str, Any]]:
     return tomllib.loads((PROMPTS / "labels.toml").read_text(encoding="utf-8"))
 
 
 def label(language: str, name: str) -> str:
     labels = _labels()
-    return labels.get(language, labels["en"])[name]
+    return str(labels.get(language, labels["en"])[name])
+
+
+@cache
+def opening(mode: str, language: str, own_prompt: str = "") -> tuple[Message, ...]:
+    """What every prompt of a coach begins with: the system text, and an example turn unless the coach has its
+    own prompt."""
+    if own_prompt:
+        return (Message("system", own_prompt),)
+    labels = _labels()
+    texts = labels.get(language, labels["en"])["example_sources"]
+    example = tuple(NumberedSource(98 + i, "", text) for i, text in enumerate(texts))
+    question = label(language, "example_question")
+    return (
+        Message("system", system_text(mode, language)),
+        Message("user", user_text(question=question, language=language, grounded=True, sources=example)),
+        Message("assistant", label(language, "example_answer")),
+    )
 
 
 def user_text(*, question: str, language: str, grounded: bool, sources: Sequence[NumberedSource]) -> str:
     """What one turn adds to the prompt. Must give the same bytes each time the turn is shown again."""
     if sources:
-        lines = [label(language, "sources"), *(f"[{s.n}] {s.title}: {s.excerpt}" for s in sources), ""]
+        lines = [label(language, "sources"), *(f"[{s.n}] {s.excerpt}" for s in sources), ""]
     elif not grounded:
         lines = [label(language, "no_sources"), ""]
     else:
@@ -92,7 +110,7 @@ def user_text(*, question: str, language: str, grounded: bool, sources: Sequence
 
 def build(
     *,
-    system: str,
+    opening: tuple[Message, ...],
     past: Sequence[PastTurn],
     now: PastTurn,
     sources_from: int,
@@ -101,25 +119,25 @@ def build(
 ) -> Prompt:
     """The messages for `now` (its answer is ignored), fitted into `context_tokens - answer_tokens`."""
     room = context_tokens - answer_tokens
-    messages = _messages(system, past, now, sources_from)
+    messages = _messages(opening, past, now, sources_from)
     tokens = _count(messages)
     if tokens <= room:
         return Prompt(messages, tokens, sources_from, cut=False)
     kept = list(past)
     while tokens > room // 2 and sources_from <= now.position - 1:
         sources_from += 1
-        messages = _messages(system, kept, now, sources_from)
+        messages = _messages(opening, kept, now, sources_from)
         tokens = _count(messages)
     while tokens > room and kept:
         kept.pop(0)
-        messages = _messages(system, kept, now, sources_from)
+        messages = _messages(opening, kept, now, sources_from)
         tokens = _count(messages)
     return Prompt(messages, tokens, sources_from, cut=True)
 
 
-def prefix(*, system: str, past: Sequence[PastTurn], sources_from: int) -> tuple[Message, ...]:
+def prefix(*, opening: tuple[Message, ...], past: Sequence[PastTurn], sources_from: int) -> tuple[Message, ...]:
     """The beginning of every next prompt of a conversation: what can be read before the question is there."""
-    messages = [Message("system", system)]
+    messages = list(opening)
     for turn in past:
         shown = turn.sources if turn.position >= sources_from else ()
         messages.append(Message("user", _turn_text(turn, shown)))
@@ -127,8 +145,10 @@ def prefix(*, system: str, past: Sequence[PastTurn], sources_from: int) -> tuple
     return tuple(messages)
 
 
-def _messages(system: str, past: Sequence[PastTurn], now: PastTurn, sources_from: int) -> tuple[Message, ...]:
-    before = prefix(system=system, past=past, sources_from=sources_from)
+def _messages(
+    opening: tuple[Message, ...], past: Sequence[PastTurn], now: PastTurn, sources_from: int
+) -> tuple[Message, ...]:
+    before = prefix(opening=opening, past=past, sources_from=sources_from)
     return (*before, Message("user", _turn_text(now, now.sources)))
 
 

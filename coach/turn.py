@@ -205,9 +205,9 @@ async def warm(opened: OpenedConversation) -> None:
     """Have the preferred model read what the next prompt begins with, while the coachee thinks. Never raises
     for a model that is away: the turn itself will find out."""
     models = await asyncio.to_thread(policy.resolve, opened.language_models)
-    system = opened.coach_prompt or prompting.system_text(opened.mode, opened.language)
+    opening = prompting.opening(opened.mode, opened.language, opened.coach_prompt)
     request = ChatRequest(
-        messages=prompting.prefix(system=system, past=opened.past, sources_from=opened.sources_from),
+        messages=prompting.prefix(opening=opening, past=opened.past, sources_from=opened.sources_from),
         max_tokens=1,
         conversation=str(opened.conversation),
         language=opened.language,
@@ -262,7 +262,7 @@ def _number_sources(context: TurnContext, draft: _Draft, passages: Sequence[Pass
                 continue
             share = max(left // max(fresh, 1), EXCERPT_LEAST)
             cut = prompting.excerpt(passage.text, question=context.question, tokens=share)
-            left -= prompting.estimate_tokens(f"[{last}] {passage.title}: {cut}")
+            left -= prompting.estimate_tokens(f"[{last}] {cut}")
             fresh -= 1
             last += 1
             new = NewSource(last, passage.chunk, passage.document, passage.title, passage.location, passage.text, cut)
@@ -295,7 +295,7 @@ def _request(context: TurnContext, draft: _Draft, models: Sequence[ModelId]) -> 
         sources=tuple(_shown(source) for source in draft.sources if source.n in first_shown),
     )
     prompt = prompting.build(
-        system=context.coach_prompt or prompting.system_text(context.mode, context.language),
+        opening=prompting.opening(context.mode, context.language, context.coach_prompt),
         past=context.past,
         now=now,
         sources_from=context.sources_from,

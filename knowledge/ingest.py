@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +26,7 @@ from django.db.models import Case, F, IntegerField, Value, When
 from . import index, leases, lexical, services
 from .embedding.errors import EmbedderUnavailable
 from .embedding.registry import embedder as embedder_for
-from .embedding.types import Embedder
+from .embedding.types import Embedder, Floats
 from .errors import IndexUnavailable
 from .leases import LeaseLost
 from .loaders import known_suffix, sandbox
@@ -36,8 +38,8 @@ from .splitting import ChunkDraft, passage_text, split
 log = logging.getLogger(__name__)
 
 # Documents that are read and embedded together: at most so many, of so many bytes in all.
-GROUP_DOCUMENTS, GROUP_BYTES = 32, 2 * 1024 * 1024
-EMBED_BATCH = 16
+GROUP_DOCUMENTS, GROUP_BYTES, ALONE_CHUNKS = 32, 2 * 1024 * 1024, 64
+EMBED_BATCH = 32
 # Chunks per transaction: an SQLite writer must not hold others up for longer than about 0.2 s.
 WRITE_BATCH = 400
 
@@ -87,7 +89,7 @@ def _next_group() -> list[UUID]:
     for pk, size, attempts, chunks in (
         leases.claimable().order_by("updated").values_list("pk", "bytes", "attempts", "chunks_total")[:GROUP_DOCUMENTS]
     ):
-        alone = attempts > 0 or size > GROUP_BYTES // 4 or chunks > 4 * EMBED_BATCH
+        alone = attempts > 0 or size > GROUP_BYTES // 4 or chunks > ALONE_CHUNKS
         if alone and group:
             continue
         if total + size > GROUP_BYTES and group:
@@ -201,28 +203,42 @@ def _left(document: Document) -> list[tuple[int, str]]:
 # --- vectors -------------------------------------------------------------------------------------
 
 
+Item = tuple[_Work, int, str]  # the document, the chunk's id, the text to embed
+
+
 def _embed(token: str, works: Sequence[_Work], embedder: Embedder, late: Callable[[], bool]) -> None:
-    """Embed and store, batch by batch; stops when it is late. Raises LeaseLost when nothing of the claim is left."""
+    """Embed and store, batch by batch; stops when it is late. Raises LeaseLost when nothing of the claim is left.
+
+    While a batch is stored and counted the next one is embedded already: the embedder never waits for a server.
+    """
     open_: dict[UUID, int] = {work.document.pk: len(work.chunks) for work in works}
     for work in works:
         if not work.chunks:
             _finish(token, work.document.pk)
-    queue = [(work, pk, text) for work in works for pk, text in work.chunks]
+    queue: list[Item] = [(work, pk, text) for work in works for pk, text in work.chunks]
     held = set(open_)
-    for batch in _slices(queue, EMBED_BATCH):
-        batch = [item for item in batch if item[0].document.pk in held]
-        if not batch:
-            continue
-        vectors = embedder.embed_passages([text for _, _, text in batch])
-        for collection in dict.fromkeys(work.generation.collection for work, _, _ in batch):
-            rows = [at for at, (work, _, _) in enumerate(batch) if work.generation.collection == collection]
-            index.add(collection, [batch[at][1] for at in rows], vectors[rows])
-        held = _count(token, batch, open_)
-        if late():
-            return
+    with ThreadPoolExecutor(1, thread_name_prefix="embed") as ahead:
+        waiting: deque[tuple[Sequence[Item], Future[Floats]]] = deque()
+        for batch in [*_slices(queue, EMBED_BATCH), ()]:
+            if batch:
+                waiting.append((batch, ahead.submit(embedder.embed_passages, [text for _, _, text in batch])))
+            if len(waiting) > 1 or (waiting and not batch):
+                done, vectors = waiting.popleft()
+                held = _store(token, done, vectors.result(), held, open_)
+                if late():
+                    return
 
 
-def _count(token: str, batch: Sequence[tuple[_Work, int, str]], open_: dict[UUID, int]) -> set[UUID]:
+def _store(token: str, batch: Sequence[Item], vectors: Floats, held: set[UUID], open_: dict[UUID, int]) -> set[UUID]:
+    """Vectors into Chroma, then counted; gives what the claim still holds."""
+    rows = [at for at, (work, _, _) in enumerate(batch) if work.document.pk in held]
+    for collection in dict.fromkeys(batch[at][0].generation.collection for at in rows):
+        same = [at for at in rows if batch[at][0].generation.collection == collection]
+        index.add(collection, [batch[at][1] for at in same], vectors[same])
+    return _count(token, [batch[at] for at in rows], open_)
+
+
+def _count(token: str, batch: Sequence[Item], open_: dict[UUID, int]) -> set[UUID]:
     """Count the batch, renew the lease, finish whole documents; gives what the claim still holds."""
     done: dict[UUID, int] = {}
     for work, _, _ in batch:

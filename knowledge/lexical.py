@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
+from pathlib import Path
 from typing import Any
 
 from django.db import connection
@@ -39,6 +40,10 @@ COMMON_SHARE = 0.25
 LEAST_COMMON = 20  # in a small base every term counts
 MOST_QUERY_CHARACTERS = 2000
 UNKNOWN_SHARE = 0.5  # a term that no chunk holds weighs half of the rarest one: it may be a typing error
+
+# Words that carry no subject. A large base shows that by itself; in one of a few documents 'är' can be as rare as
+# 'GROW', and would lead a Swedish question to any Swedish passage.
+FUNCTION_WORDS = frozenset((Path(__file__).parent / "function_words.txt").read_text(encoding="utf-8").split())
 
 TABLE = "knowledge_lexical"
 VOCABULARY = "knowledge_lexical_terms"
@@ -130,7 +135,7 @@ def remove(chunks: Sequence[int]) -> None:
 
 def search(query: str, base_ids: Sequence[int], k: int) -> Hits:
     """The best chunks of these bases, at most k."""
-    wanted = sorted(set(terms(query[:MOST_QUERY_CHARACTERS])))
+    wanted = query_terms(query)
     if not wanted or not base_ids:
         return Hits()
     with connection.cursor() as cursor:
@@ -145,6 +150,13 @@ def search(query: str, base_ids: Sequence[int], k: int) -> Hits:
         ranking = find(cursor, {term: rarity(counts[term], chunks) for term in chosen}, base_ids, k)
     unknown = UNKNOWN_SHARE * (len(wanted) - len(counts)) * rarity(0, chunks)
     return Hits(ranking, unknown + sum(rarity(counts[term], chunks) for term in chosen))
+
+
+def query_terms(query: str) -> list[str]:
+    """The terms of a question without its function words, unless it has no others."""
+    query = unicodedata.normalize("NFKC", query[:MOST_QUERY_CHARACTERS]).lower()
+    words = [word for word in _WORD.findall(query) if word not in FUNCTION_WORDS]
+    return sorted(set(terms(" ".join(words) or query)))
 
 
 def rarity(count: int, chunks: int) -> float:

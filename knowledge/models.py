@@ -84,12 +84,18 @@ class Document(models.Model):
     filename = models.CharField(_("file name"), max_length=255)
     language = models.CharField(_("language"), max_length=5, blank=True, choices=settings.LANGUAGES)
     starter = models.CharField(
-        max_length=120, blank=True, db_index=True, editable=False, help_text="'sv/grow-model': belongs to starter_knowledge/."
+        max_length=120,
+        blank=True,
+        db_index=True,
+        editable=False,
+        help_text="'sv/grow-model': belongs to starter_knowledge/.",
     )
     file = models.FileField(_("file"), upload_to=document_path, max_length=200)
     sha256 = models.CharField(max_length=64, db_index=True, editable=False)
     bytes = models.PositiveBigIntegerField(_("size in bytes"), default=0, editable=False)
-    text = models.TextField(_("text"), blank=True, editable=False, help_text="What the loader read; chunks are slices of it.")
+    text = models.TextField(
+        _("text"), blank=True, editable=False, help_text="What the loader read; chunks are slices of it."
+    )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.PENDING, db_index=True)
     error_code = models.CharField(max_length=40, blank=True, editable=False)
     error = models.TextField(_("what went wrong"), blank=True, editable=False)

@@ -9,8 +9,9 @@ No Django here. Settings and why (measured on 2 cores, Qwen2.5-Coder-1.5B Q4_K_M
                                     6 conversations in turn on 4 slots all kept their prompts, and a new one
                                     reuses the system text of any other
     batch 128                       llama.cpp looks for stopped requests between batches: a stop during a
-                                    long prompt takes effect within 2 s instead of 7 s, and other answers
-                                    go on meanwhile; reading is 3 % slower than with 512
+                                    long prompt takes effect within 2 s instead of 7 s (given the request's
+                                    `return_progress`), and other answers go on meanwhile; reading is 3 %
+                                    slower than with 512
     GOMP_SPINCOUNT 1000             threads that wait for each other sleep soon instead of spinning: on a
                                     busy machine 5.5 tokens a second instead of 0.6, on a quiet one the same
 """

@@ -192,3 +192,10 @@ def live() -> Iterator[Any]:
             yield Live(application, model)
     finally:
         model.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the whole application carries the marker, so that `make check` stays quick."""
+    for item in items:
+        if "live" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.e2e)

@@ -1,7 +1,7 @@
 """From bytes to text without guessing libraries: these read Swedish cp1252 as cp1250 (docs, measured).
 
 Order: byte order mark, strict UTF-8, UTF-16 without a mark when plainly so, what the file itself declares,
-cp949 when that gives Hangul, else cp1252.
+cp949 (or its forerunner johab) when that gives Hangul, else cp1252.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ def _decode(data: bytes) -> str:
         text = _strict(data, name) if name else None
         if text is not None:
             return text
-    korean = _strict(data, "cp949")
-    if korean is not None and _is_korean(korean):
-        return korean
+    for name in ("cp949", "johab"):
+        korean = _strict(data, name)
+        if korean is not None and _is_korean(korean):
+            return korean
     return _strict(data, "cp1252") or data.decode("latin-1")
 
 

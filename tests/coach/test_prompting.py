@@ -21,7 +21,7 @@ def turn(position: int, *, sources: tuple[int, ...] = (), answer: str = "answer"
         answer=answer,
         language="en",
         grounded=bool(sources),
-        sources=tuple(NumberedSource(n, f"title {n}", "word " * size) for n in sources),
+        sources=tuple(NumberedSource(n, f"title {n}", f"source {n} " + "word " * size) for n in sources),
     )
 
 
@@ -43,7 +43,7 @@ def test_the_next_prompt_begins_with_the_whole_last_one() -> None:
 def test_each_source_is_sent_once() -> None:
     past = [turn(0, sources=(1, 2)), turn(1)]
     text = "\n".join(message.content for message in prompt(past, turn(2, sources=(3,))).messages)
-    assert [text.count(f"[{n}] title") for n in (1, 2, 3)] == [1, 1, 1]
+    assert [text.count(f"[{n}] source {n} ") for n in (1, 2, 3)] == [1, 1, 1]
 
 
 def test_a_full_context_drops_old_sources_down_to_half_and_keeps_all_questions() -> None:
@@ -53,9 +53,9 @@ def test_a_full_context_drops_old_sources_down_to_half_and_keeps_all_questions()
     assert cut.cut
     assert cut.tokens <= (2400 - 400) // 2 + 200
     text = "\n".join(message.content for message in cut.messages)
-    assert "[99] title 99" in text
+    assert "[99] source 99" in text
     assert all(f"question {i}" in text for i in range(12))
-    assert "[0] title 0" not in text
+    assert "[0] source 0" not in text
 
 
 def test_after_a_cut_the_next_turn_keeps_the_same_prefix() -> None:
@@ -109,3 +109,16 @@ def test_the_numbers_of_a_list_stay_with_their_lines() -> None:
         "2. Make the first step small.",
         "10. Rest.",
     ]
+
+
+def test_the_example_turn_teaches_the_form_in_every_language_and_may_not_be_cited() -> None:
+    for language in LANGUAGES:
+        system, asked, answered = opening("personal", language)
+        assert [message.role for message in (system, asked, answered)] == ["system", "user", "assistant"]
+        assert "[98]" in asked.content
+        assert "[98]" in answered.content
+        assert label(language, "answer_in") in asked.content
+
+
+def test_a_coach_with_its_own_prompt_gets_nothing_else() -> None:
+    assert opening("personal", "sv", "You are Kim.") == (Message("system", "You are Kim."),)

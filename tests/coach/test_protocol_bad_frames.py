@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -148,6 +149,8 @@ def test_half_a_surrogate_pair_is_stored_as_text(live: Live) -> None:
 
 def test_without_a_token_or_a_session(live: Live) -> None:
     with live.socket(None) as socket:
+        with suppress(ConnectionClosed):
+            socket.send(frame("stop", turn=HERE))  # a frame that is on its way while the socket is closed
         assert socket.receive()["code"] == "unauthenticated"
         with pytest.raises(ConnectionClosed) as closed:
             socket.receive()

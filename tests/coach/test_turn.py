@@ -94,7 +94,7 @@ async def test_sources_come_before_the_text_and_the_answer_cites_them(use: Any) 
     assert events.text() == outcome.answer == "A cue starts it [1]. And is nothing. What is your cue?"
     assert (outcome.state, outcome.citations, outcome.grounded) == (Turn.State.DONE, [1], True)
     assert [new.n for new in outcome.new_sources] == [1]
-    assert "[1] Building habits:" in model.requests[0].messages[-1].content
+    assert "[1] A habit needs a cue" in model.requests[0].messages[-1].content
     assert final_event(outcome)[0] == "done"
 
 

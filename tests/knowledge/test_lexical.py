@@ -82,14 +82,24 @@ def test_replaced_and_removed_chunks(store: Any) -> None:
     assert lexical.search("second", [1], 5).ranking == ()
 
 
+def test_function_words_are_asked_for_only_when_there_are_no_others() -> None:
+    assert lexical.query_terms("Vad är GROW?") == sorted(set(terms("grow")))
+    assert lexical.query_terms("What is it?") == sorted(set(terms("what is it")))
+
+
 def test_a_rolled_back_transaction_leaves_nothing(store: Any) -> None:
     class Stop(Exception):
         pass
 
     first = store("Something")[0]
-    with pytest.raises(Stop), transaction.atomic():
+
+    @transaction.atomic
+    def write_and_stop() -> None:
         lexical.add(lexical.rows([Entry(first, 1, "Rolled back")]))
         raise Stop
+
+    with pytest.raises(Stop):
+        write_and_stop()
     assert lexical.search("rolled", [1], 5).ranking == ()
 
 

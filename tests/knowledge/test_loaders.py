@@ -169,7 +169,7 @@ def test_nordic_encodings(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == text
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949", "euc-kr", "iso2022_kr"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949", "euc-kr", "johab", "iso2022_kr"])
 def test_korean_encodings(encoding: str) -> None:
     assert decode(KOREAN.encode(encoding)) == KOREAN
 
@@ -286,6 +286,9 @@ def test_a_lost_lease_ends_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_child_knows_no_django() -> None:
-    code = "import sys, knowledge.loaders.child as c; [c.loader_for(s) for s in c.loader_for.__globals__['REGISTRY']]; print('django' in sys.modules)"
+    code = (
+        "import sys, knowledge.loaders.child as child; from knowledge.loaders import REGISTRY; "
+        "[child.loader_for(suffix) for suffix in REGISTRY]; print('django' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=sandbox.PROJECT)
     assert done.stdout.strip() == "False"

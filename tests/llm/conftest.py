@@ -140,8 +140,6 @@ class Answer:
             await self._whole(200, {"models": self.server.tags})
         elif self.path in ("/v1/models", "/health", "/api/show"):
             await self._whole(200, {"object": "list", "data": [], "status": "ok"})
-        elif not self.ollama and not self.body.get("stream"):
-            await self._whole(200, {"choices": [{"message": {"content": "S"}}]})
         else:
             await self._stream(behaviour)
 
@@ -151,6 +149,10 @@ class Answer:
         await self.writer.drain()
         if behaviour == "silent":
             return await self._wait_for_leaving()
+        if self.body.get("return_progress"):
+            progress = {"total": 100, "cache": 60, "processed": 100, "time_ms": 5}
+            delta = {"role": "assistant", "content": None}
+            await self._chunk(self._event({"choices": [{"index": 0, "delta": delta}], "prompt_progress": progress}))
         if behaviour != "empty":
             for word in WORDS[:1] if behaviour == "held" else WORDS[: 3 if behaviour else 4]:
                 await self._chunk(self._word(word))

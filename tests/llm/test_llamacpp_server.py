@@ -36,4 +36,5 @@ def test_it_says_in_one_sentence_why_it_cannot_start(
     command += ["--port", str(free_port()), "--api-key-file", str(tmp_path / "key")]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert found.returncode == 1
-    assert sentence in found.stderr.strip().splitlines()[-1]
+    # llama.cpp writes its own lines from another thread, before or after ours.
+    assert any(line.rstrip().endswith(".") and sentence in line for line in found.stderr.splitlines())

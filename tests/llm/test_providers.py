@@ -102,7 +102,7 @@ async def test_the_messages_and_bounds_go_over_the_wire(
     assert body["stream_options"] == {"include_usage": True}
     assert headers["authorization"] == ("Bearer the-key" if adapter.id.provider == "llamacpp" else "Bearer none")
     if adapter.id.provider == "llamacpp":
-        assert body["cache_prompt"] is True
+        assert (body["cache_prompt"], body["return_progress"]) == (True, True)
     else:
         assert body["model"] == "gpt-4o-mini"
 
@@ -211,7 +211,7 @@ async def test_warm_reads_the_prompt_and_generates_nothing(
     elif adapter.id.provider == "ollama":
         assert model_server.body["options"]["num_predict"] == 1
     else:
-        assert (model_server.body["max_tokens"], model_server.body["cache_prompt"]) == (0, True)
+        assert (model_server.body["max_tokens"], model_server.body["cache_prompt"]) == (1, True)
 
 
 async def test_warm_reports_its_failure_as_ours(

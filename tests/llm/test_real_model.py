@@ -148,6 +148,21 @@ async def test_leaving_stops_the_generation_itself(model: Any, server: RealServe
     assert await asyncio.to_thread(server.wait_idle, 5.0)
 
 
+async def test_leaving_stops_the_reading_of_a_long_prompt(model: Any, server: RealServer) -> None:
+    request = _request(f"{LONG[::-1]} {LONG[:600]} " * 2)
+    reading = asyncio.create_task(_ask(model, request))
+    while not any(slot["is_processing"] for slot in await asyncio.to_thread(server.slots)):
+        await asyncio.sleep(0.01)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert await asyncio.to_thread(server.wait_idle, 30.0)
+    _text, finished = await _ask(model, request)
+    assert finished.usage.prompt_tokens is not None
+    assert finished.usage.cached_prompt_tokens is not None
+    assert finished.usage.cached_prompt_tokens < finished.usage.prompt_tokens - 100, "it had read on to the end"
+
+
 async def test_a_prompt_that_does_not_fit_is_told_apart(model: Any) -> None:
     from llm.errors import ContextTooLong
 
