@@ -7,6 +7,7 @@ from coach.prompting import (
     build,
     excerpt,
     label,
+    opening,
     sentences,
     system_text,
     user_text,
@@ -27,7 +28,12 @@ def turn(position: int, *, sources: tuple[int, ...] = (), answer: str = "answer"
 
 def prompt(past: list[PastTurn], now: PastTurn, *, context: int = 4096, sources_from: int = 0):
     return build(
-        system="system", past=past, now=now, sources_from=sources_from, context_tokens=context, answer_tokens=400
+        opening=(Message("system", "system"),),
+        past=past,
+        now=now,
+        sources_from=sources_from,
+        context_tokens=context,
+        answer_tokens=400,
     )
 
 
