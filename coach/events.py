@@ -17,9 +17,11 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from redis import asyncio as redis_asyncio
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 LOG_SECONDS = 3600
+# After the end SQL has it all; at 8 kB a turn an hour of logs would fill the broker at ten turns a second.
+LOG_SECONDS_AFTER_END = 300
 LOG_ENTRIES = 5000
 FINAL = frozenset({"done", "stopped", "failed"})
 
@@ -88,6 +90,8 @@ class Line:
             connection = self._connection
             await connection.send_packed_command(connection.pack_command(*command), check_health=False)
             return await connection.read_response()  # a cancelled read closes the connection; the next one reopens it
+        except OutOfMemoryError as error:
+            raise LogUnavailable(str(error)) from error
         except ResponseError:
             raise
         except (RedisError, OSError) as error:
@@ -132,6 +136,8 @@ class LogWriter:
             entry_id = f"{self._attempt}-{event.seq}"
             try:
                 await self._line.ask("XADD", self._key, "MAXLEN", "~", LOG_ENTRIES, entry_id, "e", body)
+                if type_ in FINAL:
+                    await self._line.ask("EXPIRE", self._key, LOG_SECONDS_AFTER_END)
             except ResponseError as error:
                 raise Fenced(str(error)) from error
             return event

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
-from ninja import File, Router, Schema, UploadedFile
+from ninja import File, Form, Router, Schema, UploadedFile
 from pydantic import Field
 
 from . import search_channel, selectors, services
@@ -87,20 +87,18 @@ def add_documents(
     request: HttpRequest,
     slug: str,
     file: File[list[UploadedFile] | None] = None,
+    language: Form[str] = "",
 ) -> Any:
-    """Several files in one request: all are checked at the door, the first that is refused refuses the request."""
+    """Several files in one request, all or none: when one is refused at the door, nothing of the request stays."""
     user = _staff(request)
     base = selectors.base_by_slug(slug)
     if not file:
         raise NoFile
-    found = []
-    for upload in file:
-        document, _created = services.add_document(
-            base=base, filename=upload.name or "", content=upload, uploaded_by=user
-        )
-        found.append(selectors.document_data(document))
+    added = services.add_documents(
+        base=base, files=[(upload.name or "", upload) for upload in file], uploaded_by=user, language=language
+    )
     wake_worker()
-    return 201, found
+    return 201, [selectors.document_data(document) for document in added]
 
 
 @router.get("/documents/{document_id}", response=DocumentOut)

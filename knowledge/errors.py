@@ -6,6 +6,7 @@ KnowledgeError            code                 status
 ├── NameTaken             name_taken           409
 ├── BadName               bad_name             422
 ├── NoFile                no_file              422
+├── UnknownLanguage       unknown_language     422
 ├── Refused               of loaders/errors.py 413 when too large, else 422
 ├── StillBusy             busy                 409    cannot be retried or cancelled now
 ├── IndexUnavailable      index_unavailable    503    Chroma does not answer
@@ -71,6 +72,14 @@ class NoFile(KnowledgeError):
 
     def __init__(self) -> None:
         super().__init__(_("Choose at least one file."))
+
+
+class UnknownLanguage(KnowledgeError):
+    code = "unknown_language"
+    status = 422
+
+    def __init__(self) -> None:
+        super().__init__(_("This language is not known; use en, sv, nb or ko, or leave it out."))
 
 
 class Refused(KnowledgeError):

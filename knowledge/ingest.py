@@ -1,59 +1,48 @@
 """From a pending document to a searchable one. Any step can be killed and done again:
 
     claim ─► parse in the sandbox ─► text, chunks, words in SQL ─► embed ─► Chroma ─► ready
-                                     (whole when chunks_total > 0)  └─ batch by batch, chunks_done counts ─┘
+             (reading.py)            (whole when chunks_total > 0)  └─ batch by batch, chunks_done counts ─┘
 
 After a restart a document whose chunks are whole goes on at `chunks_done`; else it is parsed again. Vectors are
-stored under their chunk's id, so that a batch that was added but not counted is replaced, never doubled.
-Small documents are taken together: one child parses them all, and batches of chunks go across them.
+stored under their chunk's id, so that a batch that was stored but not counted is replaced, never doubled.
+
+Small documents are taken together, and a thread embeds one group while the next one is read and written:
+the embedder is what takes the time, and it never waits.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeVar
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, F, IntegerField, Value, When
 
-from . import index, leases, lexical, services
+from . import index, leases, services
 from .embedding.errors import EmbedderUnavailable
 from .embedding.registry import embedder as embedder_for
-from .embedding.types import Embedder, Floats
+from .embedding.types import Floats
 from .errors import IndexUnavailable
 from .leases import LeaseLost
-from .loaders import known_suffix, sandbox
-from .loaders.errors import LoadError
-from .loaders.types import LoadedDocument
-from .models import Chunk, Document, IndexGeneration
-from .splitting import ChunkDraft, passage_text, split
+from .reading import Work, read
 
 log = logging.getLogger(__name__)
 
 # Documents that are read and embedded together: at most so many, of so many bytes in all.
 GROUP_DOCUMENTS, GROUP_BYTES, ALONE_CHUNKS = 32, 2 * 1024 * 1024, 64
 EMBED_BATCH = 32
-# Chunks per transaction: an SQLite writer must not hold others up for longer than about 0.2 s.
-WRITE_BATCH = 400
+# Batches that the embedding thread has at once: what a group brings, so that it has work while the next one is read.
+AHEAD = 8
 
 Clock = Callable[[], float]
-T = TypeVar("T")
-
-
-@dataclass
-class _Work:
-    """One document of a claim."""
-
-    document: Document
-    generation: IndexGeneration
-    chunks: list[tuple[int, str]] = field(default_factory=list)  # id and text to embed, of what is left
+Embed = Callable[[Sequence[str]], Floats]
+Item = tuple[Work, int, str]  # the document, the chunk's id, the text to embed
 
 
 def process_document(document_id: UUID, worker: str) -> None:
@@ -61,7 +50,9 @@ def process_document(document_id: UUID, worker: str) -> None:
 
     Raises EmbedderUnavailable or IndexUnavailable after putting it back.
     """
-    _process(leases.claim([document_id], worker), lambda: False)
+    with _Line(lambda: False) as line:
+        line.take(leases.claim([document_id], worker))
+        line.drain()
 
 
 def process_pending(worker: str, deadline: float, clock: Clock = time.monotonic) -> int:
@@ -70,198 +61,160 @@ def process_pending(worker: str, deadline: float, clock: Clock = time.monotonic)
     Raises EmbedderUnavailable or IndexUnavailable after putting the documents back.
     """
     taken = 0
-    while clock() < deadline:
-        group = _next_group()
-        if not group:
-            break
-        taken += len(group)
-        _process(leases.claim(group, worker), lambda: clock() >= deadline)
+    with _Line(lambda: clock() >= deadline) as line:
+        while clock() < deadline:
+            group, suspect = _next_group()
+            if not group:
+                break
+            taken += len(group)
+            if suspect:
+                line.drain()
+            line.take(leases.claim(group, worker))
+            if suspect:
+                line.drain()
+        line.drain()
     return taken
 
 
-def _next_group() -> list[UUID]:
-    """The longest waiting document, with the small ones that wait behind it.
+def _next_group() -> tuple[list[UUID], bool]:
+    """The longest waiting document with the small ones behind it; True when it was tried before.
 
-    One that was tried before goes alone: if it kills its worker, no other document pays for it.
+    Such a one goes alone: if it kills its worker again, no other document pays for it.
     """
     group: list[UUID] = []
     total = 0
-    for pk, size, attempts, chunks in (
-        leases.claimable().order_by("updated").values_list("pk", "bytes", "attempts", "chunks_total")[:GROUP_DOCUMENTS]
-    ):
+    waiting = leases.claimable().order_by("updated").values_list("pk", "bytes", "attempts", "chunks_total")
+    for pk, size, attempts, chunks in waiting[:GROUP_DOCUMENTS]:
         alone = attempts > 0 or size > GROUP_BYTES // 4 or chunks > ALONE_CHUNKS
-        if alone and group:
+        if alone and not group:
+            return [pk], attempts > 0
+        if alone:
             continue
-        if total + size > GROUP_BYTES and group:
+        if total + size > GROUP_BYTES:
             break
         group.append(pk)
         total += size
-        if alone:
-            break
-    return group
+    return group, False
 
 
-def _process(token: str, late: Callable[[], bool]) -> None:
-    try:
-        embedder = embedder_for()
-        works = _prepare(token, embedder)
-        for generation in {work.generation.embedder: work.generation for work in works}.values():
-            same = [work for work in works if work.generation.embedder == generation.embedder]
-            _embed(token, same, embedder_for(generation.embedder), late)
-        leases.release(token)
-    except LeaseLost:
-        return
-    except (EmbedderUnavailable, IndexUnavailable) as error:
-        code = getattr(error, "code", "embedder_unavailable")
-        log.warning("indexing waits: %s", error)
-        leases.release(token, error_code=code, error=str(error))
-        raise
+@dataclass
+class _Claim:
+    """Documents on their way.
 
-
-# --- text and chunks -----------------------------------------------------------------------------
-
-
-def _prepare(token: str, embedder: Embedder) -> list[_Work]:
-    """Parse what is not whole yet, write it, and list what is left to embed."""
-    documents = list(leases.claimed(token).defer("text").select_related("base").order_by("created"))
-    unread = [document for document in documents if not document.chunks_total]
-    for document, loaded in _load(token, unread):
-        if isinstance(loaded, LoadError):
-            leases.fail(token, document.pk, loaded)
-        else:
-            _write(token, document, loaded, split(loaded, embedder.count_tokens))
-    works = []
-    for document in leases.claimed(token).defer("text").select_related("base").order_by("created"):
-        generation = services.live_generation(base=document.base, embedder=embedder.id, dimensions=embedder.dimensions)
-        works.append(_Work(document, generation, _left(document)))
-    return works
-
-
-def _load(token: str, documents: Sequence[Document]) -> list[tuple[Document, sandbox.Loaded]]:
-    if not documents:
-        return []
-    jobs: list[sandbox.Job] = []
-    results: dict[UUID, sandbox.Loaded] = {}
-    for document in documents:
-        try:
-            jobs.append((Path(document.file.path), known_suffix(document.filename)))
-        except LoadError as error:
-            results[document.pk] = error
-    found = iter(sandbox.load_many(jobs, beat=lambda: leases.renew(token)) if jobs else [])
-    return [(document, results.get(document.pk) or next(found)) for document in documents]
-
-
-def _write(token: str, document: Document, loaded: LoadedDocument, drafts: Sequence[ChunkDraft]) -> None:
-    """Text, chunks and words, in one transaction for most documents, in several for a book.
-
-    `chunks_total` stays 0 until all is there: until then nothing of it is found or cited.
+    left        chunks left of each document
+    held        those that are still ours
+    waiting     batches for the embedding thread; embedding: batches it has, with their vectors to be
     """
-    title = document.title
-    if loaded.title and title == Path(document.filename).stem:
-        title = loaded.title[:300]
-    text = loaded.text
-    for number, some in enumerate(_slices(drafts, WRITE_BATCH)):
-        texts = [passage_text(title, draft.headings, draft.text) for draft in some]
-        with transaction.atomic():
-            if not leases.holds(token, document.pk):
-                return
-            if number == 0:
-                services.remove_chunks(document_id=document.pk)
-                leases.claimed(token).filter(pk=document.pk).update(text=text, title=title)
-            chunks = Chunk.objects.bulk_create(
-                _chunk(document, number * WRITE_BATCH + at, d) for at, d in enumerate(some)
-            )
-            entries = [
-                lexical.Entry(chunk.pk, document.base_id, text) for chunk, text in zip(chunks, texts, strict=True)
-            ]
-            lexical.add(lexical.rows(entries))
-            if (number + 1) * WRITE_BATCH >= len(drafts):
-                leases.claimed(token).filter(pk=document.pk).update(chunks_total=len(drafts), chunks_done=0)
+
+    token: str
+    left: dict[UUID, int]
+    held: set[UUID]
+    waiting: deque[tuple[Embed, Sequence[Item]]] = field(default_factory=deque)
+    embedding: deque[tuple[Sequence[Item], Future[Floats]]] = field(default_factory=deque)
 
 
-def _chunk(document: Document, position: int, draft: ChunkDraft) -> Chunk:
-    return Chunk(
-        document=document,
-        position=position,
-        start=draft.start,
-        end=draft.end,
-        text=draft.text,
-        headings=list(draft.headings),
-        page=draft.page,
-        tokens=draft.tokens,
-    )
+class _Line:
+    """Claims on their way through one embedding thread."""
+
+    def __init__(self, late: Callable[[], bool]) -> None:
+        self._late = late
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embed")
+        self._tokens: list[str] = []
+        self._claims: deque[_Claim] = deque()
+
+    def __enter__(self) -> _Line:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        if error is None:
+            self._release()
+        elif isinstance(error, EmbedderUnavailable | IndexUnavailable):
+            log.warning("indexing waits: %s", error)
+            self._release(error_code=getattr(error, "code", "embedder_unavailable"), error=str(error))
+        # Anything else is like a kill: the leases run out, and the attempt counts.
+
+    def take(self, token: str) -> None:
+        """Read a claim and hand it to the embedding thread; then store what was handed over before."""
+        self._tokens.append(token)
+        works = read(token, embedder_for(), self._beat)
+        claim = _Claim(token, {work.document: len(work.chunks) for work in works}, {work.document for work in works})
+        for work in works:
+            if not work.chunks:
+                _finish(token, work.document)
+        for name in dict.fromkeys(work.generation.embedder for work in works):
+            items = [(work, *chunk) for work in works if work.generation.embedder == name for chunk in work.chunks]
+            embed = embedder_for(name).embed_passages
+            claim.waiting.extend((embed, items[at : at + EMBED_BATCH]) for at in range(0, len(items), EMBED_BATCH))
+        self._claims.append(claim)
+        self._hand_over()
+        self.drain(keep=1)
+
+    def drain(self, keep: int = 0) -> None:
+        """Store and count until only `keep` claims are left, or it is late."""
+        while len(self._claims) > keep:
+            claim = self._claims[0]
+            try:
+                while claim.embedding:
+                    batch, vectors = claim.embedding[0]
+                    _store(claim, batch, vectors.result())
+                    claim.embedding.popleft()
+                    self._hand_over()
+                    if self._late():
+                        return
+            except LeaseLost:
+                for _, future in claim.embedding:
+                    future.cancel()
+            self._claims.popleft()
+            self._tokens.remove(claim.token)
+
+    def _hand_over(self) -> None:
+        """Give the thread its next batches, in order, but not a whole book at once."""
+        room = AHEAD - sum(len(claim.embedding) for claim in self._claims)
+        for claim in self._claims:
+            while room > 0 and claim.waiting:
+                embed, batch = claim.waiting.popleft()
+                claim.embedding.append((batch, self._thread.submit(embed, [text for _, _, text in batch])))
+                room -= 1
+
+    def _beat(self) -> None:
+        for token in self._tokens:
+            with contextlib.suppress(LeaseLost):
+                leases.renew(token)
+
+    def _release(self, **why: str) -> None:
+        for token in self._tokens:
+            leases.release(token, **why)
 
 
-def _left(document: Document) -> list[tuple[int, str]]:
-    rows = Chunk.objects.filter(document=document, position__gte=document.chunks_done).order_by("position")
-    return [
-        (pk, passage_text(document.title, headings, text))
-        for pk, headings, text in rows.values_list("pk", "headings", "text")
-    ]
-
-
-# --- vectors -------------------------------------------------------------------------------------
-
-
-Item = tuple[_Work, int, str]  # the document, the chunk's id, the text to embed
-
-
-def _embed(token: str, works: Sequence[_Work], embedder: Embedder, late: Callable[[], bool]) -> None:
-    """Embed and store, batch by batch; stops when it is late. Raises LeaseLost when nothing of the claim is left.
-
-    While a batch is stored and counted the next one is embedded already: the embedder never waits for a server.
-    """
-    open_: dict[UUID, int] = {work.document.pk: len(work.chunks) for work in works}
-    for work in works:
-        if not work.chunks:
-            _finish(token, work.document.pk)
-    queue: list[Item] = [(work, pk, text) for work in works for pk, text in work.chunks]
-    held = set(open_)
-    with ThreadPoolExecutor(1, thread_name_prefix="embed") as ahead:
-        waiting: deque[tuple[Sequence[Item], Future[Floats]]] = deque()
-        for batch in [*_slices(queue, EMBED_BATCH), ()]:
-            if batch:
-                waiting.append((batch, ahead.submit(embedder.embed_passages, [text for _, _, text in batch])))
-            if len(waiting) > 1 or (waiting and not batch):
-                done, vectors = waiting.popleft()
-                held = _store(token, done, vectors.result(), held, open_)
-                if late():
-                    return
-
-
-def _store(token: str, batch: Sequence[Item], vectors: Floats, held: set[UUID], open_: dict[UUID, int]) -> set[UUID]:
-    """Vectors into Chroma, then counted; gives what the claim still holds."""
-    rows = [at for at, (work, _, _) in enumerate(batch) if work.document.pk in held]
+def _store(claim: _Claim, batch: Sequence[Item], vectors: Floats) -> None:
+    """Vectors into Chroma, then counted. Raises LeaseLost when nothing of the claim is left."""
+    rows = [at for at, (work, _, _) in enumerate(batch) if work.document in claim.held]
     for collection in dict.fromkeys(batch[at][0].generation.collection for at in rows):
         same = [at for at in rows if batch[at][0].generation.collection == collection]
         index.add(collection, [batch[at][1] for at in same], vectors[same])
-    return _count(token, [batch[at] for at in rows], open_)
+    _count(claim, [batch[at] for at in rows])
 
 
-def _count(token: str, batch: Sequence[Item], open_: dict[UUID, int]) -> set[UUID]:
-    """Count the batch, renew the lease, finish whole documents; gives what the claim still holds."""
+def _count(claim: _Claim, batch: Sequence[Item]) -> None:
+    """Count the batch, renew the lease, finish whole documents, notice cancelled ones."""
     done: dict[UUID, int] = {}
     for work, _, _ in batch:
-        done[work.document.pk] = done.get(work.document.pk, 0) + 1
+        done[work.document] = done.get(work.document, 0) + 1
     steps = [When(pk=pk, then=Value(count)) for pk, count in done.items()]
     with transaction.atomic():
-        leases.renew(token)
-        held = set(leases.claimed(token).values_list("pk", flat=True))
-        leases.claimed(token).filter(pk__in=done).update(
-            chunks_done=F("chunks_done") + Case(*steps, default=Value(0), output_field=IntegerField())
-        )
+        leases.renew(claim.token)
+        claim.held = set(leases.claimed(claim.token).values_list("pk", flat=True))
+        if steps:
+            leases.claimed(claim.token).filter(pk__in=done).update(
+                chunks_done=F("chunks_done") + Case(*steps, default=Value(0), output_field=IntegerField())
+            )
     for pk, count in done.items():
-        open_[pk] -= count
-        if not open_[pk]:
-            _finish(token, pk)
-    return held
+        claim.left[pk] -= count
+        if not claim.left[pk]:
+            _finish(claim.token, pk)
 
 
 def _finish(token: str, document: UUID) -> None:
     if leases.finish(token, document):
         services.retire_replaced(document_id=document)
-
-
-def _slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for at in range(0, len(items), size):
-        yield items[at : at + size]

@@ -11,6 +11,7 @@ import re
 import tempfile
 import unicodedata
 import uuid
+from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 from typing import IO, Any
 from uuid import UUID
@@ -23,7 +24,7 @@ from django.db.models import F
 from django.utils.text import slugify
 
 from . import lexical
-from .errors import BadName, NameTaken, NoFile, Refused, StillBusy
+from .errors import BadName, KnowledgeError, NameTaken, NoFile, Refused, StillBusy, UnknownLanguage
 from .loaders import known_suffix
 from .loaders.errors import Empty, LoadError, TooLarge
 from .models import Chunk, Document, IndexGeneration, KnowledgeBase, document_path
@@ -87,6 +88,26 @@ def add_document(
         raise Refused(error) from error
 
 
+def add_documents(
+    *, base: KnowledgeBase, files: Sequence[tuple[str, IO[bytes]]], uploaded_by: Any = None, language: str = ""
+) -> list[Document]:
+    """Store several files (name, content), all or none. Raises as `add_document`, and UnknownLanguage."""
+    if language and language not in dict(settings.LANGUAGES):
+        raise UnknownLanguage
+    added: list[tuple[Document, bool]] = []
+    try:
+        for filename, content in files:
+            added.append(
+                add_document(base=base, filename=filename, content=content, uploaded_by=uploaded_by, language=language)
+            )
+    except KnowledgeError:
+        for document, created in added:
+            if created:
+                delete_document(document_id=document.pk)
+        raise
+    return [document for document, _ in added]
+
+
 def _copy(content: IO[bytes], copy: IO[bytes]) -> tuple[str, int]:
     """SHA-256 and size. Raises Empty or TooLarge."""
     digest, size = hashlib.sha256(), 0
@@ -111,7 +132,7 @@ def _store(document: Document, copy: IO[bytes]) -> tuple[Document, bool]:
         with transaction.atomic():
             document.save(force_insert=True)
     except IntegrityError:
-        found = Document.objects.get(base=document.base_id, sha256=document.sha256)
+        found = Document.objects.defer("text").get(base=document.base_id, sha256=document.sha256)
         if found.file.name != path:
             default_storage.delete(path)  # two uploads of the same new file at once
         if found.state in (State.FAILED, State.CANCELLED):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +84,22 @@ def test_refused_uploads(staff: Client, base: KnowledgeBase) -> None:
     assert refused.json()["message"].endswith(".")
     assert upload(staff, "nowhere", ("a.txt", b"text")).status_code == 404
     assert not Document.objects.exists()
+
+
+def test_all_files_of_a_request_or_none(staff: Client, base: KnowledgeBase, settings: Any, lexical_index: None) -> None:
+    kept = upload(staff, "personal", ("kept.txt", b"Was here before")).json()[0]["id"]
+    refused = upload(staff, "personal", ("kept.txt", b"Was here before"), ("new.txt", b"New"), ("bad.exe", b"MZ"))
+    assert refused.status_code == 422
+    assert [str(pk) for pk in Document.objects.values_list("pk", flat=True)] == [kept]
+    assert len([path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]) == 1
+
+
+def test_the_language_of_an_upload(staff: Client, base: KnowledgeBase) -> None:
+    url = f"{URL}/knowledge-bases/personal/documents"
+    sent = staff.post(url, {"file": SimpleUploadedFile("a.txt", b"Text"), "language": "sv"})
+    assert sent.json()[0]["language"] == "sv"
+    refused = staff.post(url, {"file": SimpleUploadedFile("b.txt", b"Other"), "language": "xx"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "unknown_language")
 
 
 # --- searching from a process without an embedder --------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from knowledge import index, ingest, leases, lexical, reconcile, services
+from knowledge import index, ingest, leases, lexical, reading, reconcile, services
 from knowledge.errors import IndexUnavailable
 from knowledge.models import Chunk, Document, IndexGeneration
 
@@ -96,8 +96,8 @@ def test_what_cannot_be_read_fails_with_a_sentence(add: Add, work: Work) -> None
 def test_a_killed_worker_only_delays(
     add: Add, work: Work, monkeypatch: pytest.MonkeyPatch, module: str, name: str, call: int
 ) -> None:
-    monkeypatch.setattr(ingest, "WRITE_BATCH", 20)
-    target = ingest if module == "ingest" else getattr(ingest, module)
+    monkeypatch.setattr(reading, "WRITE_BATCH", 20)
+    target = ingest if module == "ingest" else getattr(reading, module, None) or getattr(ingest, module)
     real, calls = getattr(target, name), []
 
     def killing(*args: Any, **kwargs: Any) -> Any:
@@ -123,6 +123,7 @@ def test_a_killed_worker_only_delays(
 def test_a_killed_worker_goes_on_where_it_was(
     add: Add, work: Work, monkeypatch: pytest.MonkeyPatch, fake_embedder: Any
 ) -> None:
+    monkeypatch.setattr(ingest, "AHEAD", 2)
     document, real, calls = add(LONG), index.add, []
 
     def third(*args: Any) -> None:
@@ -144,14 +145,14 @@ def test_a_killed_worker_goes_on_where_it_was(
 
 def test_three_attempts_and_no_more(add: Add, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     document, innocent = add(LONG), add(SENTENCE, "innocent.txt")
-    real = ingest.sandbox.load_many
+    real = reading.sandbox.load_many
 
     def deadly(jobs: Any, **limits: Any) -> Any:
         if any(path.name == document.sha256 for path, _ in jobs):
             raise Killed
         return real(jobs, **limits)
 
-    monkeypatch.setattr(ingest.sandbox, "load_many", deadly)
+    monkeypatch.setattr(reading.sandbox, "load_many", deadly)
     for _ in range(6):
         expire_leases()
         try:

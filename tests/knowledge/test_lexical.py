@@ -111,6 +111,8 @@ def test_odd_queries_are_harmless(store: Any, query: str) -> None:
 
 
 def test_the_cost_of_a_query_is_bounded() -> None:
+    large = lexical.choose({f"t{number}": 1000 * number for number in range(1, 41)}, 1_000_000)
+    assert len(large) == lexical.LEAST_TERMS
     counts = {f"t{number}": number for number in range(1, 1001)}
     chosen = lexical.choose(counts, 1000)
     assert len(chosen) == lexical.MOST_TERMS
