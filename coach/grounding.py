@@ -2,7 +2,7 @@
 
 `CitationFilter` works on the stream, so that a number without a source is never shown.
 `check` works on the finished answer: it adds the number a small model forgot where a sentence
-plainly repeats a source, and lists what was cited.
+plainly repeats a source, moves one that stands at the wrong source, and lists what was cited.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _MARK = re.compile(r"\[(\d+)\]")
 SUPPORT = 0.55
 MARGIN = 0.1
 MIN_GRAMS = 12
+# A small model numbers its sentences 1, 2, 3; a number moves when another source says plainly more of it.
+MOVED_SUPPORT, MOVED_MARGIN = 0.4, 0.2
 
 
 class CitationFilter:
@@ -75,7 +77,9 @@ def check(answer: str, sources: Sequence[NumberedSource], *, complete: bool = Tr
 
 def _with_citation(sentence: str, shown: Sequence[tuple[int, frozenset[str]]]) -> str:
     """The sentence with ` [n]` before its final mark when exactly one source plainly supports it."""
-    if _MARK.search(sentence) or sentence.rstrip().endswith("?"):
+    if _MARK.search(sentence):
+        return _corrected(sentence, shown)
+    if sentence.rstrip().endswith("?"):
         return sentence
     found = grams(sentence)
     if len(found) < MIN_GRAMS:
@@ -89,3 +93,16 @@ def _with_citation(sentence: str, shown: Sequence[tuple[int, frozenset[str]]]) -
     tail = sentence[len(body) :]
     stripped = body.rstrip(".!。")
     return f"{stripped} [{support[0][1]}]{body[len(stripped) :]}{tail}"
+
+
+def _corrected(sentence: str, shown: Sequence[tuple[int, frozenset[str]]]) -> str:
+    """The sentence with its one number moved to the source that plainly supports it, if that is another one."""
+    cited = [int(n) for n in _MARK.findall(sentence)]
+    found = grams(_MARK.sub(" ", sentence))
+    if len(cited) != 1 or len(found) < MIN_GRAMS:
+        return sentence
+    support = {n: len(found & known) / len(found) for n, known in shown}
+    best = max(support, key=lambda n: support[n], default=cited[0])
+    if support.get(best, 0) < MOVED_SUPPORT or support[best] - support.get(cited[0], 0) < MOVED_MARGIN:
+        return sentence
+    return _MARK.sub(f"[{best}]", sentence)

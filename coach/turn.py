@@ -20,6 +20,7 @@ from django.utils.translation import gettext, override
 from knowledge import retrieval
 from knowledge.types import Passage, SearchResult
 from llm import policy, switcher
+from llm.embedded import shown_name
 from llm.errors import LanguageModelError
 from llm.health import prompt_speed
 from llm.registry import language_model
@@ -353,7 +354,7 @@ async def _stream(
 
 
 async def _chosen(draft: _Draft, emit: Emit, event: Chosen) -> None:
-    draft.model, draft.place = str(event.model), event.place.value
+    draft.model, draft.place = shown_name(event.model), event.place.value
     if event.model.provider == "guided":
         await _notice(
             draft,
@@ -374,4 +375,4 @@ async def _fell_back(draft: _Draft, emit: Emit, event: FellBack, joiner: TokenJo
             draft.answer = prefix
             joiner.add(prefix)
     message = gettext("The first language model did not answer, so another one took over.")
-    await _notice(draft, emit, "fallback", message, model=str(event.model), reason=event.reason)
+    await _notice(draft, emit, "fallback", message, model=shown_name(event.model), reason=event.reason)

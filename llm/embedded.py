@@ -10,6 +10,8 @@ from django.conf import settings
 
 from config.services import read_services, services_file
 
+from .types import ModelId
+
 DEFAULT_CONTEXT = 4096
 
 
@@ -21,6 +23,16 @@ class EmbeddedServer:
     key: str = ""
     model: str = ""
     context_tokens: int = DEFAULT_CONTEXT
+
+
+def shown_name(model_id: ModelId) -> str:
+    """How people see a model: the embedded one by what the server loaded, never by a path of this machine."""
+    if model_id.provider != "llamacpp":
+        return str(model_id)
+    server = embedded_server()
+    name = (server.model if server else "") or model_id.name
+    short = Path(name).stem if name.endswith(".gguf") else name
+    return f"llamacpp:{short}" if short else "llamacpp"
 
 
 _seen: tuple[Path, int, EmbeddedServer | None] | None = None

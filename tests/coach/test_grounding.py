@@ -73,3 +73,13 @@ def test_the_number_of_a_list_item_is_no_sentence_of_its_own() -> None:
 def test_quotations_are_left_alone_on_request() -> None:
     answer = "Whitmore describes four steps: goal, reality, options and will."
     assert check(answer, [GROW], complete=False).answer == answer
+
+
+def test_a_number_at_the_wrong_source_moves_to_the_right_one() -> None:
+    wrong = "Recovery needs psychological detachment from work in the evening [1]."
+    assert check(wrong, [GROW, REST]).answer == "Recovery needs psychological detachment from work in the evening [2]."
+
+
+def test_a_number_stays_where_no_other_source_says_more() -> None:
+    for kept in ("Vila gör gott efter en lång dag på jobbet [1].", "Whitmore describes four steps: goal and will [1]."):
+        assert check(kept, [GROW, REST]).answer == kept

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import sys
 from typing import Any
 
 import uvloop
@@ -58,5 +56,4 @@ class Command(ChannelsCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # A quarter of a turn's CPU here is the event loop's own: many small reads and writes.
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-        sys.setswitchinterval(float(os.environ.get("SWI", "0.005")))
         super().handle(*args, **options)
