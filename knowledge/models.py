@@ -64,9 +64,9 @@ def document_path(document: Document, filename: str) -> str:
 class Document(models.Model):
     """One uploaded file.
 
-        pending ─► processing ─► ready
-           ▲            │  └───► failed      `error_code`, `error`: what the admin can do
-           └─ retry ────┘  └───► cancelled
+    pending ─► processing ─► ready
+       ▲            │  └───► failed      `error_code`, `error`: what the admin can do
+       └─ retry ────┘  └───► cancelled
     """
 
     class State(models.TextChoices):
