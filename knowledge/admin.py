@@ -6,11 +6,9 @@ import logging
 from typing import Any
 from uuid import UUID
 
-from celery import current_app
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
@@ -20,11 +18,10 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from kombu.exceptions import OperationalError
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from . import admin_reads, selectors, services
+from . import admin_reads, selectors, services, wake
 from .admin_upload import states_view, upload_context
 from .errors import StillBusy
 from .models import Document, KnowledgeBase
@@ -41,7 +38,6 @@ STATE_COLOURS = {
 CAN_RETRY = (State.FAILED, State.CANCELLED)
 CAN_CANCEL = (State.PENDING, State.PROCESSING)
 PASSAGES_ON_A_PAGE = 50
-DROP_TASK = "knowledge.tasks.drop_collections"
 log = logging.getLogger(__name__)
 
 
@@ -289,14 +285,7 @@ def _worked(act: Any, document_id: UUID) -> bool:
 
 def _drop_later(collections: list[str]) -> None:
     """After the commit, have a worker remove a deleted base's vectors from Chroma."""
-    transaction.on_commit(lambda: _send_drop(collections))
-
-
-def _send_drop(collections: list[str]) -> None:
-    try:
-        current_app.send_task(DROP_TASK, args=[collections], queue="default", retry=False)
-    except (OperationalError, OSError):
-        log.warning("the broker does not answer; these Chroma collections stay behind: %s", ", ".join(collections))
+    wake.drop_later(collections)
 
 
 def _page(model_admin: ModelAdmin, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:

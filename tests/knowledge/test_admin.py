@@ -254,7 +254,9 @@ def test_the_vectors_of_a_deleted_base_are_given_to_a_worker(
 ) -> None:
     IndexGeneration.objects.create(base=base, embedder="e5-small", dimensions=384, collection="kb-x", state="live")
     sent: list[Any] = []
-    monkeypatch.setattr("celery.Celery.send_task", lambda _app, name, **options: sent.append((name, options["args"])))
+    monkeypatch.setattr(
+        "celery.Celery.send_task", lambda _app, name, **options: sent.append((name, list(options["args"])))
+    )
     with django_capture_on_commit_callbacks(execute=True):
         panel.post(f"/admin/knowledge/knowledgebase/{base.pk}/delete/", {"post": "yes"})
     assert sent == [("knowledge.tasks.drop_collections", [["kb-x"]])]
