@@ -85,8 +85,12 @@ def errors(result: dict[str, Any]) -> list[str]:
 
 
 def _note(result: dict[str, Any]) -> str:
+    """The first error, or the median milliseconds from the question to each event of a turn."""
     wrong = errors(result)
-    return f"{len(wrong)} errors: {wrong[0]}" if wrong else ""
+    if wrong:
+        return f"{len(wrong)} errors: {wrong[0]}"
+    stages = ("accepted", "sources", "first", "done")
+    return ", ".join(f"{stage} {median([turn[stage] * 1000 for turn in result['turns']]):.0f}" for stage in stages)
 
 
 def measure_ttft(application: Application, turns: int = 40) -> list[Row]:
@@ -96,13 +100,10 @@ def measure_ttft(application: Application, turns: int = 40) -> list[Row]:
     chat.run(chat.plan(person, 3))  # connections, caches and compiled patterns: a running house, not the first visitor
     result = chat.run(chat.plan(person, turns))
     load = processes.load_average()
-    stages = {
-        stage: median([turn[stage] * 1000 for turn in result["turns"] if not turn["error"]])
-        for stage in ("accepted", "sources", "done")
-    }
-    note = _note(result) or ", ".join(f"{name} {value:.0f}" for name, value in stages.items())
     return [
-        Row("added time to first token, 1 user, median", median(added(result)), "ms", 40, note=note, load=load),
+        Row(
+            "added time to first token, 1 user, median", median(added(result)), "ms", 40, note=_note(result), load=load
+        ),
         Row("added time to first token, 1 user, p95", percentile(added(result), 95), "ms", load=load),
     ]
 
@@ -186,9 +187,15 @@ def measure_load(application: Application, users: int = USERS, turns: int = TURN
     client_note = f"client {result['cpu'] * 1000 / turns:.1f} ms a turn of its own"
     return [
         Row(f"added time to first token, {users} users, p95", percentile(added(result), 95), "ms", 250, load=load),
-        Row(f"added time to first token, {users} users, median", median(added(result)), "ms", load=load),
+        Row(
+            f"added time to first token, {users} users, median",
+            median(added(result)),
+            "ms",
+            note=_note(result),
+            load=load,
+        ),
         Row(f"turns a second, {users} users", done / result["wall"], "turns/s", 35, False, client_note, load),
-        Row(f"errors in {len(result['turns'])} turns", len(errors(result)), "turns", 0, note=_note(result), load=load),
+        Row(f"errors in {len(result['turns'])} turns", len(errors(result)), "turns", 0, load=load),
         Row("CPU of a turn above the embedder", total - embedder, "ms", 40, note=shares, load=load),
         Row("CPU of one query in the embedder alone", embedder, "ms", load=load),
     ]

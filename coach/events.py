@@ -13,11 +13,12 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from redis import asyncio as redis_asyncio
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+
+from llm.loops import PerLoop
 
 LOG_SECONDS = 3600
 # After the end SQL has it all; at 8 kB a turn an hour of logs would fill the broker at ten turns a second.
@@ -46,27 +47,29 @@ class Event:
         return json.dumps({"type": self.type, "turn": str(turn), "seq": self.seq, **self.data}, ensure_ascii=False)
 
 
-# A new loop may get the id of one that is gone, so the loop itself is the key.
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis_asyncio.Redis] = WeakKeyDictionary()
-
-
 def redis_client() -> redis_asyncio.Redis:
-    """One client per event loop; redis connections are bound to the loop that made them."""
-    loop = asyncio.get_running_loop()
-    client = _clients.get(loop)
-    if client is None:
-        # socket_timeout=None: a blocking XREAD must outlive redis-py's default of 5 s.
-        client = _clients[loop] = redis_asyncio.Redis.from_url(
-            settings.REDIS_URL, socket_timeout=None, socket_connect_timeout=2, max_connections=2000
-        )
+    """The running loop's client."""
+    return _clients.get()
+
+
+def _client() -> redis_asyncio.Redis:
+    # socket_timeout=None: a blocking XREAD must outlive redis-py's default of 5 s.
+    client: redis_asyncio.Redis = redis_asyncio.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=None, socket_connect_timeout=2, max_connections=2000
+    )
     return client
+
+
+async def _close(client: redis_asyncio.Redis) -> None:
+    await client.aclose()
+
+
+_clients = PerLoop(_client, _close)
 
 
 async def close_client() -> None:
     """Close this event loop's connections; the next use makes new ones."""
-    client = _clients.pop(asyncio.get_running_loop(), None)
-    if client is not None:
-        await client.aclose()
+    await _clients.close()
 
 
 def log_key(turn: UUID) -> str:
@@ -159,6 +162,8 @@ async def read_log(turn: UUID, *, block: float) -> AsyncGenerator[list[Event]]:
             if entries:
                 last = entries[-1][0].decode()
             events = [_event(entry_id, fields[1]) for entry_id, fields in entries if fields[1]]
+            if entries and not events:
+                continue  # a fence: somebody is at work
             yield events
             if events and events[-1].type in FINAL:
                 return

@@ -11,17 +11,17 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 from uuid import UUID
 
 from channels.consumer import AsyncConsumer
-from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
 from redis.exceptions import RedisError
+
+from knowledge.database import DatabaseThreads
+from llm import loops
 
 from . import selectors, services
 from .events import Fenced, LogUnavailable, LogWriter, redis_client
@@ -31,15 +31,8 @@ from .turn import final_event, run_turn, warm
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
 TICK_SECONDS = 1.0
-# A thread that waits for SQLite's write lock, or for another thread's bytecode, must not hold up the next turn:
-# with one thread 50 people waited 600 ms for their claim, at 7 ms of work each.
-DATABASE_THREADS = 4
-_threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="turns")
+_threads = DatabaseThreads("turns")
 
 HEARTBEAT_SECONDS = 10
 
@@ -71,7 +64,8 @@ class TurnRunner(AsyncConsumer):
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         for turn in tasks:
-            await _in_database(services.release)(turn_id=turn, runner=self.name)
+            await _threads.call(services.release)(turn_id=turn, runner=self.name)
+        await loops.close_clients()
         message["done"].set()
 
     async def turn_run(self, message: dict[str, Any]) -> None:
@@ -89,7 +83,7 @@ class TurnRunner(AsyncConsumer):
 
     async def _warm(self, conversation: UUID) -> None:
         try:
-            opened = await _in_database(selectors.opened_conversation)(conversation)
+            opened = await _threads.call(selectors.opened_conversation)(conversation)
             if opened is not None:
                 await warm(opened)
         except DatabaseError:
@@ -119,7 +113,7 @@ class TurnRunner(AsyncConsumer):
 
     async def _run(self, turn: UUID) -> None:
         try:
-            found = await _in_database(self._claim)(turn)
+            found = await _threads.call(self._claim)(turn)
             if found is not None:
                 context, attempt = found
                 await self._answer(context, attempt)
@@ -149,7 +143,7 @@ class TurnRunner(AsyncConsumer):
             outcome = services.Outcome(
                 state=Turn.State.FAILED, failure_code="internal", failure="Something went wrong on the server."
             )
-        stored = await _in_database(services.finish_turn)(turn_id=context.turn, runner=self.name, outcome=outcome)
+        stored = await _threads.call(services.finish_turn)(turn_id=context.turn, runner=self.name, outcome=outcome)
         if stored:
             await emit(*final_event(outcome))
 
@@ -166,7 +160,7 @@ class TurnRunner(AsyncConsumer):
             await asyncio.sleep(TICK_SECONDS)
 
     async def _tick(self) -> None:
-        stopped, waiting, lost = await _in_database(self._look)()
+        stopped, waiting, lost = await _threads.call(self._look)()
         for turn in stopped:
             self._stop(turn)
         for turn in waiting:
@@ -184,11 +178,6 @@ class TurnRunner(AsyncConsumer):
         stopped = services.renew_leases(runner=self.name) if self.tasks else set()
         lost = services.give_up_exhausted()
         return stopped, selectors.claimable_turns(), lost
-
-
-def _in_database(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:
-    """In one of a few threads of our own, each with its database connection."""
-    return database_sync_to_async(function, thread_sensitive=False, executor=_threads)
 
 
 class _Emitter:

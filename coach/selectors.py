@@ -12,8 +12,11 @@ from django.utils import timezone
 
 from knowledge.models import Document
 
+from . import statements
 from .models import Coach, Conversation, Source, Turn
 from .prompting import NumberedSource, PastTurn
+
+AFTER_ALL = 2**31 - 1  # a position that no turn reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +98,25 @@ def claimable_turns(*, pending_for: float = 0.0) -> list[UUID]:
 
 
 def turn_context(turn_id: UUID) -> TurnContext:
-    turn = Turn.objects.select_related("conversation__coach").get(pk=turn_id)
-    conversation, coach = turn.conversation, turn.conversation.coach
-    sources = tuple(_known(source) for source in Source.objects.filter(conversation=conversation))
-    earlier = _answered(conversation.pk).filter(position__lt=turn.position)
+    """Raises Turn.DoesNotExist."""
+    row, bases = statements.turn_with_coach(turn_id)
+    conversation, position, question, language, stop, sources_from, coach, mode, prompt, language_models = row
+    sources = _known_sources(conversation)
     return TurnContext(
-        turn=turn.pk,
-        conversation=conversation.pk,
-        position=turn.position,
-        question=turn.question,
-        language=turn.language,
-        coach=coach.slug,
-        mode=coach.mode,
-        coach_prompt=coach.prompt,
-        language_models=coach.language_models,
-        bases=tuple(coach.knowledge_bases.values_list("pk", flat=True)),
-        past=_path(earlier, {source.n: source for source in sources}),
-        sources=sources,
-        sources_from=conversation.sources_from_turn,
-        stop_requested=turn.stop_requested,
+        turn=turn_id,
+        conversation=conversation,
+        position=position,
+        question=question,
+        language=language,
+        coach=coach,
+        mode=mode,
+        coach_prompt=prompt,
+        language_models=language_models,
+        bases=bases,
+        past=_path(conversation, position, sources),
+        sources=tuple(sources.values()),
+        sources_from=sources_from,
+        stop_requested=stop,
     )
 
 
@@ -122,21 +125,20 @@ def opened_conversation(conversation_id: UUID) -> OpenedConversation | None:
     conversation = Conversation.objects.select_related("coach").filter(pk=conversation_id).first()
     if conversation is None:
         return None
-    sources = {source.n: _known(source) for source in Source.objects.filter(conversation=conversation)}
     return OpenedConversation(
         conversation=conversation.pk,
         language=conversation.language,
         mode=conversation.coach.mode,
         coach_prompt=conversation.coach.prompt,
         language_models=conversation.coach.language_models,
-        past=_path(_answered(conversation.pk), sources),
+        past=_path(conversation.pk, AFTER_ALL, _known_sources(conversation.pk)),
         sources_from=conversation.sources_from_turn,
     )
 
 
-def _answered(conversation_id: UUID) -> QuerySet[Turn]:
-    states = (Turn.State.DONE, Turn.State.STOPPED)
-    return Turn.objects.filter(conversation_id=conversation_id, state__in=states).order_by("position", "created")
+def _known_sources(conversation_id: UUID) -> dict[int, KnownSource]:
+    """By their numbers, in their order."""
+    return {row[0]: KnownSource(*row) for row in statements.sources(conversation_id)}
 
 
 def _known(source: Source) -> KnownSource:
@@ -151,21 +153,21 @@ def _known(source: Source) -> KnownSource:
     )
 
 
-def _path(turns: QuerySet[Turn], sources: dict[int, KnownSource]) -> tuple[PastTurn, ...]:
-    """The last sibling of each position, each with the sources it was the first on the path to show."""
-    last = {turn.position: turn for turn in turns if turn.answer}
+def _path(conversation_id: UUID, before: int, sources: dict[int, KnownSource]) -> tuple[PastTurn, ...]:
+    """The last answered sibling of each position, each with the sources it was the first on the path to show."""
+    last = {row[0]: row for row in statements.past(conversation_id, before)}
     shown: set[int] = set()
     path = []
-    for turn in last.values():
-        new = [entry["n"] for entry in turn.sources if entry["n"] not in shown and entry["n"] in sources]
+    for position, question, answer, language, entries in last.values():
+        new = [entry["n"] for entry in entries if entry["n"] not in shown and entry["n"] in sources]
         shown.update(new)
         path.append(
             PastTurn(
-                position=turn.position,
-                question=turn.question,
-                answer=turn.answer,
-                language=turn.language,
-                grounded=bool(turn.sources),
+                position=position,
+                question=question,
+                answer=answer,
+                language=language,
+                grounded=bool(entries),
                 sources=tuple(NumberedSource(n, sources[n].title, sources[n].excerpt) for n in new),
             )
         )
@@ -213,7 +215,7 @@ def source_in_context(user_id: int, conversation_id: UUID, n: int) -> dict[str, 
     """A source of one's own conversation with the text around it in its document."""
     source = (
         Source.objects.filter(conversation_id=conversation_id, conversation__owner_id=user_id, n=n)
-        .select_related("chunk__document", "document")
+        .select_related("chunk__document__body")
         .first()
     )
     if source is None:
@@ -236,4 +238,4 @@ def source_in_context(user_id: int, conversation_id: UUID, n: int) -> dict[str, 
 
 def readable_document(document_id: UUID) -> Document | None:
     """A document that some active coach may cite; others are read in the admin only."""
-    return Document.objects.filter(pk=document_id, base__coaches__active=True).distinct().first()
+    return Document.objects.filter(pk=document_id, base__coaches__active=True).select_related("body").distinct().first()

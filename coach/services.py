@@ -10,9 +10,10 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, Max, OuterRef, Q
+from django.db.models import F
 from django.utils import timezone
 
+from . import statements
 from .errors import Empty, NotFinished, NotFound, TooLong, TooMany
 from .language import detect_language
 from .models import Coach, Conversation, Rating, Source, Turn
@@ -85,14 +86,12 @@ def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str, langua
     if len(text) > settings.QUESTION_MAX_CHARACTERS:
         raise TooLong(settings.QUESTION_MAX_CHARACTERS)
     with transaction.atomic():
-        conversation = Conversation.objects.filter(pk=conversation_id, owner_id=user_id).first()
-        if conversation is None:
-            raise NotFound
-        language = language or detect_language(text, conversation.language)
-        if not _new_turn(user_id, turn_id, conversation, text, language, None):
+        asked = _asked(user_id, turn_id, conversation_id)
+        language = language or detect_language(text, asked.language)
+        if not _new_turn(asked, turn_id, conversation_id, text, language, None):
             return False
-        Conversation.objects.filter(pk=conversation.pk).update(
-            updated=timezone.now(), language=language, title=conversation.title or _title(text)
+        Conversation.objects.filter(pk=conversation_id).update(
+            updated=timezone.now(), language=language, title=asked.title or _title(text)
         )
     return True
 
@@ -100,36 +99,37 @@ def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str, langua
 def regenerate(*, user_id: int, turn_id: UUID, new_turn_id: UUID) -> bool:
     """Ask the same question again as a sibling turn. False when the sibling was there already."""
     with transaction.atomic():
-        turn = Turn.objects.select_related("conversation").filter(pk=turn_id, conversation__owner_id=user_id).first()
+        turn = Turn.objects.filter(pk=turn_id, conversation__owner_id=user_id).first()
         if turn is None:
             raise NotFound
         if turn.state in UNFINISHED:
             raise NotFinished
-        return _new_turn(user_id, new_turn_id, turn.conversation, turn.question, turn.language, turn)
+        asked = _asked(user_id, new_turn_id, turn.conversation_id)
+        return _new_turn(asked, new_turn_id, turn.conversation_id, turn.question, turn.language, turn)
+
+
+def _asked(user_id: int, turn_id: UUID, conversation_id: UUID) -> statements.Asked:
+    since = timezone.now() - timedelta(minutes=1)
+    asked = statements.asked(turn=turn_id, conversation=conversation_id, owner=user_id, since=since)
+    if asked is None or asked.turn_in not in (None, conversation_id):
+        raise NotFound
+    return asked
 
 
 def _new_turn(
-    user_id: int, turn_id: UUID, conversation: Conversation, text: str, language: str, regenerates: Turn | None
+    asked: statements.Asked, turn_id: UUID, conversation_id: UUID, text: str, language: str, regenerates: Turn | None
 ) -> bool:
-    there = Turn.objects.filter(pk=turn_id).values_list("conversation_id", flat=True).first()
-    if there is not None:
-        if there != conversation.pk:
-            raise NotFound
+    if asked.turn_in is not None:
         return False
-    since = timezone.now() - timedelta(minutes=1)
-    if Turn.objects.filter(conversation__owner_id=user_id, created__gte=since).count() >= settings.TURNS_PER_MINUTE:
+    if asked.recent >= settings.TURNS_PER_MINUTE:
         raise TooMany
-    if regenerates is not None:
-        position = regenerates.position
-    else:
-        last = Turn.objects.filter(conversation=conversation).aggregate(last=Max("position"))["last"]
-        position = 0 if last is None else last + 1
+    following = 0 if asked.last_position is None else asked.last_position + 1
     try:
         with transaction.atomic():
             Turn.objects.create(
                 pk=turn_id,
-                conversation=conversation,
-                position=position,
+                conversation_id=conversation_id,
+                position=following if regenerates is None else regenerates.position,
                 question=text,
                 language=language,
                 regenerates=regenerates,
@@ -159,16 +159,7 @@ def claim(*, turn_id: UUID, runner: str) -> int:
     Turns of one conversation run one after the other: sources are numbered in their order.
     """
     now = timezone.now()
-    earlier = Turn.objects.filter(
-        conversation_id=OuterRef("conversation_id"), position__lt=OuterRef("position"), state__in=UNFINISHED
-    )
-    changed = (
-        Turn.objects.filter(pk=turn_id, attempts__lt=MAX_ATTEMPTS)
-        .filter(Q(state=Turn.State.PENDING) | Q(state=Turn.State.RUNNING, lease_until__lt=now))
-        .filter(~Exists(earlier))
-        .update(state=Turn.State.RUNNING, lease_owner=runner, lease_until=now + LEASE, attempts=F("attempts") + 1)
-    )
-    return Turn.objects.values_list("attempts", flat=True).get(pk=turn_id) if changed else 0
+    return statements.claim(turn=turn_id, runner=runner, now=now, until=now + LEASE, most=MAX_ATTEMPTS)
 
 
 def renew_leases(*, runner: str) -> set[UUID]:
@@ -222,11 +213,11 @@ def finish_turn(*, turn_id: UUID, runner: str, outcome: Outcome) -> bool:
         )
         if not changed:
             return False
-        conversation_id = Turn.objects.values_list("conversation_id", flat=True).get(pk=turn_id)
-        if outcome.new_sources:
+        if outcome.new_sources or outcome.sources_from:
+            conversation_id = Turn.objects.values_list("conversation_id", flat=True).get(pk=turn_id)
             Source.objects.bulk_create(_source(conversation_id, new) for new in outcome.new_sources)
-        if outcome.sources_from:
-            Conversation.objects.filter(pk=conversation_id).update(sources_from_turn=outcome.sources_from)
+            if outcome.sources_from:
+                Conversation.objects.filter(pk=conversation_id).update(sources_from_turn=outcome.sources_from)
     return True
 
 

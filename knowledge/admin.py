@@ -155,7 +155,7 @@ class DocumentAdmin(ModelAdmin):
     actions = ("retry_chosen", "cancel_chosen")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
-        return super().get_queryset(request).select_related("base").defer("text")
+        return super().get_queryset(request).select_related("base")
 
     def get_urls(self) -> list[Any]:
         wrap = self.admin_site.admin_view

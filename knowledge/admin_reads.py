@@ -43,8 +43,7 @@ def document_figures() -> DocumentFigures:
         total=sum(counts.values()),
         overdue=0 if being_read.exists() else waiting.count(),
         failures=[
-            (document, error_sentence(document))
-            for document in failed.select_related("base").defer("text").order_by("-updated")[:6]
+            (document, error_sentence(document)) for document in failed.select_related("base").order_by("-updated")[:6]
         ],
         bases=bases_with_counts(),
     )
@@ -63,11 +62,11 @@ def bases_with_counts() -> QuerySet[KnowledgeBase]:
 
 def states_of(base: KnowledgeBase, ids: Iterable[UUID]) -> list[dict[str, Any]]:
     """These documents of a base as the REST API shows them; what was deleted since is left out."""
-    found = base.documents.filter(pk__in=list(ids)).defer("text")
+    found = base.documents.filter(pk__in=list(ids))
     return [document_data(document) for document in found]
 
 
 def open_documents(base: KnowledgeBase, limit: int = 500) -> list[dict[str, Any]]:
     """Documents that need waiting or a decision, oldest first: what a person sees who comes back to the page."""
-    found = base.documents.filter(state__in=(*UNFINISHED, Document.State.FAILED)).defer("text")
+    found = base.documents.filter(state__in=(*UNFINISHED, Document.State.FAILED))
     return [document_data(document) for document in found.order_by("created")[:limit]]

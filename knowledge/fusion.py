@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from .lexical import Hits
 
@@ -31,15 +32,20 @@ SAME_SHARE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A chunk that one of the rankings found, with what the choice needs."""
+    """A chunk that one of the rankings found, with what the choice needs; a row as the database gives it.
+
+    document    UUID, or its text where the database has no such type
+    headings    the path above it, a list or its JSON
+    """
 
     chunk: int
-    document: str
+    document: UUID | str
     base: int
     title: str
     filename: str
     language: str
-    location: str
+    page: int | None
+    headings: list[str] | str
     text: str
 
 

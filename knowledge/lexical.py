@@ -21,9 +21,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
-from typing import Any
 
 from django.db import connection
+
+from . import database
 
 _WORD = re.compile(r"[^\W_]+")
 _HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
@@ -140,16 +141,14 @@ def search(query: str, base_ids: Sequence[int], k: int) -> Hits:
     wanted = query_terms(query)
     if not wanted or not base_ids:
         return Hits()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM knowledge_chunk")
-        chunks: int = cursor.fetchone()[0]
-        postgresql = connection.vendor == "postgresql"
-        counts = (_counts_postgresql if postgresql else _counts_sqlite)(cursor, wanted)
-        if not counts:
-            return Hits()
-        chosen = choose(counts, chunks)
-        find = _find_postgresql if postgresql else _find_sqlite
-        ranking = find(cursor, {term: rarity(counts[term], chunks) for term in chosen}, base_ids, k)
+    postgresql = connection.vendor == "postgresql"
+    [[chunks]] = database.rows("SELECT count(*) FROM knowledge_chunk", (), columns=1)
+    counts = (_counts_postgresql if postgresql else _counts_sqlite)(wanted)
+    if not counts:
+        return Hits()
+    chosen = choose(counts, chunks)
+    find = _find_postgresql if postgresql else _find_sqlite
+    ranking = find({term: rarity(counts[term], chunks) for term in chosen}, base_ids, k)
     unknown = UNKNOWN_SHARE * (len(wanted) - len(counts)) * rarity(0, chunks)
     return Hits(ranking, unknown + sum(rarity(counts[term], chunks) for term in chosen))
 
@@ -183,22 +182,20 @@ def choose(counts: Mapping[str, int], chunks: int) -> list[str]:
 # --- SQLite --------------------------------------------------------------------------------------
 
 
-def _counts_sqlite(cursor: Any, wanted: Sequence[str]) -> dict[str, int]:
+def _counts_sqlite(wanted: Sequence[str]) -> dict[str, int]:
     marks = ", ".join(["%s"] * len(wanted))
-    cursor.execute(f"SELECT term, doc FROM {VOCABULARY} WHERE col = 'terms' AND term IN ({marks})", wanted)  # noqa: S608
-    return dict(cursor.fetchall())
+    statement = f"SELECT term, doc FROM {VOCABULARY} WHERE col = 'terms' AND term IN ({marks})"  # noqa: S608
+    return {term: count for term, count in database.rows(statement, wanted, columns=2)}
 
 
-def _find_sqlite(
-    cursor: Any, chosen: Mapping[str, float], base_ids: Sequence[int], k: int
-) -> tuple[tuple[int, float], ...]:
+def _find_sqlite(chosen: Mapping[str, float], base_ids: Sequence[int], k: int) -> tuple[tuple[int, float], ...]:
     bases = " OR ".join(f"b{int(base)}" for base in base_ids)
     words = " OR ".join(f'"{term}"' for term in chosen)
-    cursor.execute(
-        f"SELECT rowid, -bm25({TABLE}, 0, 1) AS score FROM {TABLE} WHERE {TABLE} MATCH %s ORDER BY score DESC LIMIT %s",  # noqa: S608
-        [f"base : ({bases}) AND terms : ({words})", k],
+    statement = (
+        f"SELECT rowid, -bm25({TABLE}, 0, 1) AS score FROM {TABLE} WHERE {TABLE} MATCH %s ORDER BY score DESC LIMIT %s"  # noqa: S608
     )
-    return tuple((row[0], float(row[1])) for row in cursor.fetchall())
+    found = database.rows(statement, [f"base : ({bases}) AND terms : ({words})", k], columns=2)
+    return tuple((row[0], float(row[1])) for row in found)
 
 
 # --- PostgreSQL ----------------------------------------------------------------------------------
@@ -222,18 +219,15 @@ _K1, _B, _USUAL_LENGTH = 1.2, 0.75, 450
 _GAINS = tuple((_K1 + 1) * (n / (n + _K1) - (n - 1) / (n - 1 + _K1)) for n in (1, 2, 3, 4))
 
 
-def _counts_postgresql(cursor: Any, wanted: Sequence[str]) -> dict[str, int]:
-    cursor.execute(_COUNTS, [list(wanted)])
-    return {term: count for term, count in cursor.fetchall() if count}
+def _counts_postgresql(wanted: Sequence[str]) -> dict[str, int]:
+    return {term: count for term, count in database.rows(_COUNTS, [list(wanted)], columns=2) if count}
 
 
-def _find_postgresql(
-    cursor: Any, chosen: Mapping[str, float], base_ids: Sequence[int], k: int
-) -> tuple[tuple[int, float], ...]:
+def _find_postgresql(chosen: Mapping[str, float], base_ids: Sequence[int], k: int) -> tuple[tuple[int, float], ...]:
     words = [_numbered(term, at) for at in range(len(_GAINS)) for term in chosen]
     weights = [max(rarity, 1e-6) * gain for gain in _GAINS for rarity in chosen.values()]
-    cursor.execute(_RANKED, [words, weights, list(base_ids), k])
-    return tuple((row[0], float(row[1])) for row in cursor.fetchall())
+    found = database.rows(_RANKED, [words, weights, list(base_ids), k], columns=2)
+    return tuple((row[0], float(row[1])) for row in found)
 
 
 def _tsvector(found: Sequence[str]) -> str:

@@ -93,9 +93,6 @@ class Document(models.Model):
     file = models.FileField(_("file"), upload_to=document_path, max_length=200)
     sha256 = models.CharField(max_length=64, db_index=True, editable=False)
     bytes = models.PositiveBigIntegerField(_("size in bytes"), default=0, editable=False)
-    text = models.TextField(
-        _("text"), blank=True, editable=False, help_text="What the loader read; chunks are slices of it."
-    )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.PENDING, db_index=True)
     error_code = models.CharField(max_length=40, blank=True, editable=False)
     error = models.TextField(_("what went wrong"), blank=True, editable=False)
@@ -120,6 +117,22 @@ class Document(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def text(self) -> str:
+        """What the loader read; chunks are slices of it. '' before it was read."""
+        return self.body.text if hasattr(self, "body") else ""
+
+
+class DocumentText(models.Model):
+    """The text of a document, in a row of its own: SQLite reads a row through to the column it wants, and writes
+    it whole for every step of progress, which made each hit in a book cost its megabytes."""
+
+    document = models.OneToOneField(Document, primary_key=True, on_delete=models.CASCADE, related_name="body")
+    text = models.TextField(_("text"))
+
+    def __str__(self) -> str:
+        return str(self.document)
 
 
 class Chunk(models.Model):

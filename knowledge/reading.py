@@ -14,7 +14,7 @@ from .embedding.types import Embedder
 from .loaders import known_suffix, sandbox
 from .loaders.errors import LoadError
 from .loaders.types import LoadedDocument
-from .models import Chunk, Document, IndexGeneration
+from .models import Chunk, Document, DocumentText, IndexGeneration
 from .splitting import ChunkDraft, passage_text, split
 
 # Chunks per transaction: an SQLite writer must not hold others up for longer than about 0.2 s.
@@ -35,14 +35,14 @@ def read(token: str, embedder: Embedder, beat: Callable[[], None]) -> list[Work]
 
     What cannot be parsed is failed with its reason. beat: called about each second, to renew leases.
     """
-    documents = list(leases.claimed(token).defer("text").order_by("created"))
+    documents = list(leases.claimed(token).order_by("created"))
     for document, loaded in _load([document for document in documents if not document.chunks_total], beat):
         if isinstance(loaded, LoadError):
             leases.fail(token, document.pk, loaded)
         else:
             _write(token, document, loaded, split(loaded, embedder.count_tokens), beat)
     works = []
-    for document in leases.claimed(token).defer("text").select_related("base").order_by("created"):
+    for document in leases.claimed(token).select_related("base").order_by("created"):
         generation = services.live_generation(base=document.base, embedder=embedder.id, dimensions=embedder.dimensions)
         works.append(Work(document.pk, generation, _left(document)))
     return works
@@ -78,7 +78,8 @@ def _write(
                 return
             if first == 0:
                 services.remove_chunks(document_id=document.pk)
-                leases.claimed(token).filter(pk=document.pk).update(text=loaded.text, title=title)
+                DocumentText.objects.update_or_create(document=document, defaults={"text": loaded.text})
+                leases.claimed(token).filter(pk=document.pk).update(title=title)
             chunks = Chunk.objects.bulk_create(_chunk(document, first + at, draft) for at, draft in enumerate(some))
             lexical.add(
                 lexical.rows(

@@ -1,7 +1,7 @@
 """The one way into the knowledge: `search`.
 
     embed the question ─► Chroma, one collection per base ─► words and rows in SQL ─► fuse ─► k passages, covered?
-      (batching.py)          (index.py)                        (one thread hop)    (fusion.py)     (coverage.py)
+      (one thread)           (index.py)                        (one thread hop)    (fusion.py)     (coverage.py)
 
 A passage may be the best there is and still answer nothing; the coach must then say so instead of citing it.
 """
@@ -10,36 +10,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from uuid import UUID
 
-from channels.db import database_sync_to_async
+import orjson
 
 from . import coverage, index, lexical
-from .batching import QueryBatcher
+from .database import DatabaseThreads, rows
 from .embedding.errors import EmbedderUnavailable
+from .embedding.registry import embedder
+from .embedding.types import Floats
 from .errors import IndexUnavailable
 from .fusion import Candidate, Ranked, choose, fuse
-from .models import Chunk, IndexGeneration
+from .models import IndexGeneration
 from .types import Passage, SearchResult
 
 # From each ranking and base; what repeats drop must leave enough.
 CANDIDATES = 40
 MOST_CHARACTERS = 2000
 GENERATION_SECONDS = 5.0  # how long a newly live generation may go unnoticed
-DATABASE_THREADS = 4
 DENSE_UNAVAILABLE = "dense_unavailable"
 
 Ranking = list[tuple[int, float]]
 Live = list[tuple[str, str]]  # embedder id and Chroma collection of each base's live generation
 
-P = TypeVar("P")
-R = TypeVar("R")
-
-_threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="search")
-_batcher = QueryBatcher()
+_threads = DatabaseThreads("search")
+# One question after the other: 3 ms each, and gathering them into batches only made all wait for the last one.
+_embedding = ThreadPoolExecutor(1, thread_name_prefix="embed")
 _live: dict[tuple[int, ...], tuple[float, Live]] = {}
 
 
@@ -70,7 +69,7 @@ async def search(query: str, *, bases: Sequence[int], k: int = 5, language: str 
         await _search_dense(wanted)
     except (IndexUnavailable, EmbedderUnavailable):
         wanted.dense, wanted.near, wanted.fairly_near, wanted.degraded = [], False, True, DENSE_UNAVAILABLE
-    ranking, words = await _in_database(_rank)(wanted)
+    ranking, words = await _threads.call(_rank)(wanted)
     passages = tuple(_passage(ranked) for ranked in choose(ranking, k, language))
     covered = wanted.near or (wanted.fairly_near and coverage.by_words(wanted.query, words, wanted.dense))
     return SearchResult(passages, covered and bool(passages), wanted.degraded, wanted.timings)
@@ -78,9 +77,10 @@ async def search(query: str, *, bases: Sequence[int], k: int = 5, language: str 
 
 async def _search_dense(wanted: _Search) -> None:
     """Fills in the dense ranking. Raises EmbedderUnavailable or IndexUnavailable."""
+    loop = asyncio.get_running_loop()
     for embedder_id, collections in (await _collections(wanted.bases)).items():
         started = time.perf_counter()
-        vector = await _batcher.embed(wanted.query, embedder_id)
+        vector = await loop.run_in_executor(_embedding, _embed, embedder_id, wanted.query)
         _lap(wanted, "embed", started)
         started = time.perf_counter()
         found = await asyncio.gather(*(index.query(collection, vector, CANDIDATES) for collection in collections))
@@ -92,11 +92,15 @@ async def _search_dense(wanted: _Search) -> None:
     wanted.dense.sort(key=lambda hit: -hit[1])
 
 
+def _embed(embedder_id: str, query: str) -> Floats:
+    return embedder(embedder_id).embed_query(query)
+
+
 async def _collections(bases: tuple[int, ...]) -> dict[str, list[str]]:
     """Embedder id → Chroma collections of the live generations, remembered for some seconds."""
     known = _live.get(bases)
     if known is None or known[0] < time.monotonic():
-        known = (time.monotonic() + GENERATION_SECONDS, await _in_database(_live_generations)(bases))
+        known = (time.monotonic() + GENERATION_SECONDS, await _threads.call(_live_generations)(bases))
         _live[bases] = known
     collections: dict[str, list[str]] = {}
     for embedder_id, collection in known[1]:
@@ -124,31 +128,28 @@ def _rank(wanted: _Search) -> tuple[list[Ranked], lexical.Hits]:
 
 def _candidates(chunks: set[int], bases: tuple[int, ...]) -> dict[int, Candidate]:
     """Rows that still exist and whose document is whole; a vector without a row is an orphan and is left out."""
-    columns = ("document_id", "document__base_id", "document__title", "document__filename", "document__language")
-    rows = Chunk.objects.filter(pk__in=chunks, document__base__in=bases, document__chunks_total__gt=0)
-    return {
-        pk: Candidate(pk, str(document), base, title, filename, language, _location(page, headings), text)
-        for pk, document, base, title, filename, language, page, headings, text in rows.values_list(
-            "pk", *columns, "page", "headings", "text"
-        )
-    }
+    statement = _CANDIDATES % (",".join(map(str, chunks)), ",".join(map(str, bases)))
+    return {row[0]: Candidate(*row) for row in rows(statement, (), columns=9)} if chunks else {}
 
 
-def _location(page: int | None, headings: Sequence[str]) -> str:
-    return f"p. {page}" if page is not None else " › ".join(headings)
+# For up to a hundred rows of every search; through the ORM they took 1.8 ms instead of 0.2. CROSS JOIN tells SQLite
+# to begin with the chunks; it would go through all documents of the base.
+_CANDIDATES = """
+SELECT chunk.id, document.id, document.base_id, document.title, document.filename, document.language,
+    chunk.page, chunk.headings, chunk.text
+FROM knowledge_chunk AS chunk CROSS JOIN knowledge_document AS document
+WHERE chunk.id IN (%s) AND document.id = chunk.document_id AND document.base_id IN (%s) AND document.chunks_total > 0
+"""
 
 
 def _passage(ranked: Ranked) -> Passage:
     found = ranked.candidate
-    return Passage(
-        found.chunk, found.document, found.title, found.location, found.text, round(ranked.score, 4), ranked.scores
-    )
+    document = found.document if isinstance(found.document, UUID) else UUID(found.document)
+    headings = found.headings if isinstance(found.headings, list) else orjson.loads(found.headings)
+    location = f"p. {found.page}" if found.page is not None else " › ".join(headings)
+    score = round(ranked.score, 4)
+    return Passage(found.chunk, str(document), found.title, location, found.text, score, ranked.scores)
 
 
 def _lap(wanted: _Search, stage: str, started: float) -> None:
     wanted.timings[stage] = round(wanted.timings.get(stage, 0.0) + time.perf_counter() - started, 5)
-
-
-def _in_database(function: Callable[[P], R]) -> Callable[[P], Awaitable[R]]:
-    """In one of a few threads of our own, each with its database connection."""
-    return database_sync_to_async(function, thread_sensitive=False, executor=_threads)

@@ -36,14 +36,14 @@ def base_named(name: str) -> KnowledgeBase | None:
 
 def document(document_id: UUID) -> Document:
     """Without its text, which may be megabytes. Raises NotFound."""
-    found = Document.objects.defer("text").filter(pk=document_id).first()
+    found = Document.objects.filter(pk=document_id).first()
     if found is None:
         raise NotFound
     return found
 
 
 def documents(ids: Sequence[UUID]) -> list[Document]:
-    return list(Document.objects.defer("text").filter(pk__in=ids))
+    return list(Document.objects.filter(pk__in=ids))
 
 
 def progress(document: Document) -> float:

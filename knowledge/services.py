@@ -132,7 +132,7 @@ def _store(document: Document, copy: IO[bytes]) -> tuple[Document, bool]:
         with transaction.atomic():
             document.save(force_insert=True)
     except IntegrityError:
-        found = Document.objects.defer("text").get(base=document.base_id, sha256=document.sha256)
+        found = Document.objects.get(base=document.base_id, sha256=document.sha256)
         if found.file.name != path:
             default_storage.delete(path)  # two uploads of the same new file at once
         if found.state in (State.FAILED, State.CANCELLED):
@@ -184,7 +184,7 @@ def delete_document(*, document_id: UUID) -> None:
 
 def retire_replaced(*, document_id: UUID) -> None:
     """Remove the older versions of a starter article that is ready; see starter.py."""
-    document = Document.objects.defer("text").filter(pk=document_id).exclude(starter="").first()
+    document = Document.objects.filter(pk=document_id).exclude(starter="").first()
     if document is None:
         return
     older = Document.objects.filter(base=document.base_id, starter=document.starter, created__lt=document.created)

@@ -199,3 +199,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "live" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.e2e)
+        if isinstance(item, pytest.Function) and asyncio.iscoroutinefunction(item.obj):
+            item.fixturenames.insert(0, "closed_clients")
+
+
+@pytest.fixture
+async def closed_clients() -> AsyncIterator[None]:
+    """No connection outlives the loop of its test."""
+    from llm.loops import close_clients
+
+    yield
+    await close_clients()

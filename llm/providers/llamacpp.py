@@ -22,10 +22,11 @@ from llm import health
 from llm.catalogue import find
 from llm.embedded import DEFAULT_CONTEXT, EmbeddedServer, embedded_server
 from llm.errors import LanguageModelError, ModelUnavailable
+from llm.loops import PerLoop
 from llm.types import AdapterEvent, ChatRequest, Finished, Health, ModelId, Place, Token, Usage
 
 from .faults import CONNECT_SECONDS, broken, from_status, unreachable
-from .loops import PerLoop
+from .sse import Chunk, chat_chunks
 
 SHORTEST_FIRST_TOKEN = 8.0
 REPEAT_PENALTY = 1.1  # without it the 1.5 B model repeats whole sentences in Swedish
@@ -38,7 +39,7 @@ class LlamaCppModel:
 
     def __init__(self, model_id: ModelId) -> None:
         self.id = model_id
-        self._clients = PerLoop(_client)
+        self._clients = PerLoop(_client, httpx.AsyncClient.aclose)
 
     @property
     def context_tokens(self) -> int:
@@ -86,7 +87,7 @@ class LlamaCppModel:
         return Health(True)
 
     async def aclose(self) -> None:
-        await self._clients.close(httpx.AsyncClient.aclose)
+        await self._clients.close()
 
     def _server(self) -> EmbeddedServer:
         server = embedded_server()
@@ -135,41 +136,35 @@ def _same_model(name: str, loaded: str) -> bool:
 
 
 async def _events(model: ModelId, response: httpx.Response) -> AsyncIterator[AdapterEvent]:
-    """Server-sent events: `data: {chunk}` lines, the last chunk with usage and timings, then `data: [DONE]`."""
+    """The last chunk comes with usage and timings, after the one with the reason of the end."""
     reason: Literal["stop", "length", "unknown"] = "unknown"
-    last: dict[str, Any] = {}
-    async for line in response.aiter_lines():
-        if not line.startswith(("data:", "error:")):
-            continue
-        data = line.partition(":")[2].strip()
-        if data == "[DONE]":
-            yield Finished(_usage(last), reason)
-            return
-        try:
-            chunk = json.loads(data)
-            if "error" in chunk or line.startswith("error:"):
+    last: Chunk | None = None
+    try:
+        async for chunk in chat_chunks(response.aiter_bytes()):
+            if "error" in chunk:
                 raise _failure(model, chunk)
             choice = chunk["choices"][0] if chunk["choices"] else None
-            text = choice["delta"].get("content") if choice else None
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise broken(model, _("It was not in the expected form.")) from error
-        if text:
-            yield Token(text)
-        if choice and choice.get("finish_reason"):
-            reason = "length" if choice["finish_reason"] == "length" else "stop"
-        if "usage" in chunk or "timings" in chunk:
-            last = chunk
-    raise broken(model)
+            if choice and (text := choice["delta"].get("content")):
+                yield Token(text)
+            if choice and choice.get("finish_reason"):
+                reason = "length" if choice["finish_reason"] == "length" else "stop"
+            if "usage" in chunk or "timings" in chunk:
+                last = chunk
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise broken(model, _("It was not in the expected form.")) from error
+    if last is None:
+        raise broken(model)
+    yield Finished(_usage(last), reason)
 
 
-def _failure(model: ModelId, chunk: dict[str, Any]) -> LanguageModelError:
+def _failure(model: ModelId, chunk: Chunk) -> LanguageModelError:
     """An error the server reports inside a stream that began with 200."""
-    error = chunk.get("error", chunk)
+    error = chunk["error"]
     code = error.get("code") if isinstance(error, dict) else None
     return from_status(model, code if isinstance(code, int) and code >= 400 else 500, json.dumps(chunk))
 
 
-def _usage(chunk: dict[str, Any]) -> Usage:
+def _usage(chunk: Chunk) -> Usage:
     usage, timings = chunk.get("usage") or {}, chunk.get("timings") or {}
     return Usage(
         prompt_tokens=usage.get("prompt_tokens"),

@@ -12,10 +12,10 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from llm.errors import LanguageModelError, ModelUnavailable
+from llm.loops import PerLoop
 from llm.types import AdapterEvent, ChatRequest, Finished, Health, ModelId, Place, Token, Usage
 
 from .faults import CONNECT_SECONDS, broken, from_status, unreachable
-from .loops import PerLoop
 from .messages import langchain_messages
 from .places import place_of
 
@@ -41,7 +41,7 @@ class OllamaModel:
         # A model that Ollama only passes on to its maker's cloud runs there, wherever Ollama itself runs.
         self.place = Place.CLOUD if model_id.name.endswith(("-cloud", ":cloud")) else place_of(url)
         self._url = url.rstrip("/")
-        self._chats = PerLoop(self._make)
+        self._chats = PerLoop(self._make, _close)
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[AdapterEvent]:
         begun = False
@@ -81,7 +81,7 @@ class OllamaModel:
         return Health(True)
 
     async def aclose(self) -> None:
-        await self._chats.close(_close)
+        await self._chats.close()
 
     def _chunks(self, request: ChatRequest, max_tokens: int) -> Any:
         options = {"num_ctx": CONTEXT_TOKENS, "num_predict": max_tokens, "temperature": request.temperature}

@@ -61,9 +61,6 @@ def e5() -> Any:
 def _search_threads(django_db_setup: None) -> Iterator[None]:
     """Their database connections end with them, or PostgreSQL would not let the test database go."""
     yield
-    from concurrent.futures import ThreadPoolExecutor
-
     from knowledge import retrieval
 
     retrieval._threads.shutdown()
-    retrieval._threads = ThreadPoolExecutor(retrieval.DATABASE_THREADS)

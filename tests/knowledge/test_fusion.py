@@ -17,7 +17,15 @@ TEXTS = {
 
 def candidate(chunk: int, *, text: str = "", language: str = "", filename: str = "") -> Candidate:
     return Candidate(
-        chunk, f"document-{chunk}", 1, "Title", filename or f"{chunk}.md", language, "", text or TEXTS.get(chunk, "")
+        chunk,
+        f"document-{chunk}",
+        1,
+        "Title",
+        filename or f"{chunk}.md",
+        language,
+        None,
+        [],
+        text or TEXTS.get(chunk, ""),
     )
 
 

@@ -12,7 +12,6 @@ from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 
 from knowledge import index, ingest, retrieval, services
-from knowledge.batching import QueryBatcher
 from knowledge.errors import IndexUnavailable
 from knowledge.models import Document
 from knowledge.starter import FOLDER
@@ -43,7 +42,7 @@ async def search(base: Any, query: str, language: str = "", k: int = 5) -> Searc
 
 
 async def first_document(result: SearchResult) -> Document:
-    return await Document.objects.aget(pk=result.passages[0].document)
+    return await Document.objects.select_related("body").aget(pk=result.passages[0].document)
 
 
 QUESTIONS = {
@@ -130,34 +129,6 @@ async def test_many_at_once_give_what_each_gives_alone(knowledge: Any) -> None:
     for question, found in zip(questions[:4], together[:4], strict=True):
         alone = await search(knowledge, question)
         assert [passage.chunk for passage in found.passages] == [passage.chunk for passage in alone.passages]
-
-
-# --- batching ------------------------------------------------------------------------------------
-
-
-async def test_questions_that_arrive_together_are_embedded_together(fake_embedder: Any) -> None:
-    calls: list[int] = []
-    embed = fake_embedder.embed_queries
-
-    def counting(texts: list[str]) -> Any:
-        calls.append(len(texts))
-        return embed(texts)
-
-    fake_embedder.embed_queries = counting
-    batcher = QueryBatcher()
-    vectors = await asyncio.gather(*(batcher.embed(f"question {number % 20}", "fake") for number in range(40)))
-    assert (vectors[3] == vectors[23]).all()
-    assert sum(calls) <= 40
-    assert len(calls) <= 4
-
-
-async def test_a_cancelled_question_takes_no_other_with_it(fake_embedder: Any) -> None:
-    batcher = QueryBatcher()
-    first = asyncio.create_task(batcher.embed("one", "fake"))
-    second = asyncio.create_task(batcher.embed("two", "fake"))
-    await asyncio.sleep(0)
-    first.cancel()
-    assert (await second).shape == (fake_embedder.dimensions,)
 
 
 def test_the_default_embedder_is_the_one_that_was_calibrated() -> None:

@@ -70,7 +70,7 @@ def _text(events: list[StreamEvent]) -> str:
 async def test_the_plain_case(online: ModelServer, ask: ChatRequest) -> None:
     events = await _events(ask, OPENAI, GUIDED)
     assert events[0] == Chosen(OPENAI, Place.LOCAL)
-    assert [event.text for event in events[1:-1] if isinstance(event, Token)] == list(WORDS)
+    assert "".join(event.text for event in events[1:-1] if isinstance(event, Token)) == "".join(WORDS)
     assert isinstance(events[-1], Finished)
     assert health.record(OPENAI).failures == 0
 

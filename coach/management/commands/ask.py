@@ -17,6 +17,7 @@ from coach import selectors, services
 from coach.errors import Refusal
 from coach.models import Turn
 from coach.turn import run_turn
+from llm import loops
 
 COMMAND_LINE_USER = "command-line"
 
@@ -42,7 +43,7 @@ class Command(BaseCommand):
             known = ", ".join(selectors.active_coaches().values_list("slug", flat=True))
             hint = f" Coaches here: {known or 'none; run manage.py up once'}." if error.code == "not_found" else ""
             raise CommandError(f"{error.message}{hint}") from error
-        asyncio.run(self._answer(turn, quiet=options["json"]))
+        loops.run(self._answer(turn, quiet=options["json"]))
         done = selectors.turn_of(self._owner().pk, turn)
         assert done is not None  # noqa: S101 - it was saved above
         if options["json"]:

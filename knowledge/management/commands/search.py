@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from knowledge import retrieval, selectors
 from knowledge.types import SearchResult
+from llm import loops
 
 
 class Command(BaseCommand):
@@ -29,7 +29,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no knowledge base called {options['base']!r}.")
         if not 1 <= options["k"] <= 100:
             raise CommandError("-k must be from 1 to 100.")
-        found = asyncio.run(
+        found = loops.run(
             retrieval.search(options["query"], bases=[base.pk], k=options["k"], language=options["language"])
         )
         if options["json"]:

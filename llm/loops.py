@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+_all: weakref.WeakSet[PerLoop[Any]] = weakref.WeakSet()
 
 
 class PerLoop(Generic[T]):
     """Makes a client at its first use in each running loop and forgets it with the loop."""
 
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
+        self._make, self._close = make, close
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, T] = weakref.WeakKeyDictionary()
+        _all.add(self)
 
     def get(self) -> T:
         loop = asyncio.get_running_loop()
@@ -24,8 +27,26 @@ class PerLoop(Generic[T]):
             client = self._clients[loop] = self._make()
         return client
 
-    async def close(self, closing: Callable[[T], Awaitable[None]]) -> None:
+    async def close(self) -> None:
         """Close the running loop's client, if it has one; the next `get` makes a new one."""
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
-            await closing(client)
+            await self._close(client)
+
+
+async def close_clients() -> None:
+    """Close every client of the running loop, at its end."""
+    for clients in list(_all):
+        await clients.close()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """As `asyncio.run`, and leaves no connection behind."""
+
+    async def whole() -> T:
+        try:
+            return await work
+        finally:
+            await close_clients()
+
+    return asyncio.run(whole())

@@ -1,0 +1,91 @@
+"""The hand-written statements say the same as the models."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import User
+from coach import statements
+from coach.models import Coach, Conversation, Source, Turn
+from knowledge.models import KnowledgeBase
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def talk() -> Conversation:
+    eva = User.objects.create_user("eva")
+    coach = Coach.objects.create(slug="c", name="C", mode="personal", prompt="Be kind. 100 %", language_models="guided")
+    for name in ("b", "a"):
+        coach.knowledge_bases.add(KnowledgeBase.objects.create(slug=name, name=name))
+    return Conversation.objects.create(owner=eva, coach=coach, language="ko", title="제목", sources_from_turn=2)
+
+
+def _turn(talk: Conversation, position: int, **values: object) -> Turn:
+    return Turn.objects.create(pk=uuid.uuid4(), conversation=talk, position=position, question="Q?", **values)
+
+
+def test_a_turn_with_its_coach(talk: Conversation) -> None:
+    turn = _turn(talk, 3, language="sv", stop_requested=True)
+    row, bases = statements.turn_with_coach(turn.pk)
+    assert row == (talk.pk, 3, "Q?", "sv", True, 2, "c", "personal", "Be kind. 100 %", "guided")
+    assert list(bases) == sorted(KnowledgeBase.objects.filter(slug__in="ab").values_list("pk", flat=True))
+
+
+def test_a_coach_without_knowledge_has_no_bases(talk: Conversation) -> None:
+    talk.coach.knowledge_bases.clear()
+    assert statements.turn_with_coach(_turn(talk, 0).pk)[1] == ()
+
+
+def test_a_turn_that_is_not_there() -> None:
+    with pytest.raises(Turn.DoesNotExist):
+        statements.turn_with_coach(uuid.uuid4())
+
+
+def test_sources_in_their_order_and_after_their_document_is_gone(talk: Conversation) -> None:
+    for n in (2, 1):
+        title = f'T{n} "quoted"'
+        Source.objects.create(conversation=talk, n=n, title=title, location="p. 1", text="å\n한", excerpt="e")
+    assert [tuple(row) for row in statements.sources(talk.pk)] == [
+        (1, None, "", 'T1 "quoted"', "p. 1", "å\n한", "e"),
+        (2, None, "", 'T2 "quoted"', "p. 1", "å\n한", "e"),
+    ]
+
+
+def test_the_past_is_what_was_answered_before(talk: Conversation) -> None:
+    sources = [{"n": 1, "score": 0.5}]
+    _turn(talk, 0, answer="A0", state="done", sources=sources, language="nb")
+    _turn(talk, 1, answer="A1", state="stopped")
+    _turn(talk, 2, answer="", state="stopped")
+    _turn(talk, 3, answer="half", state="failed")
+    _turn(talk, 4, answer="later", state="done")
+    assert [tuple(row) for row in statements.past(talk.pk, 4)] == [
+        (0, "Q?", "A0", "nb", sources),
+        (1, "Q?", "A1", "en", []),
+    ]
+
+
+def test_what_decides_about_a_new_turn(talk: Conversation) -> None:
+    eva, since = talk.owner_id, timezone.now() - timedelta(minutes=1)
+    new = uuid.uuid4()
+    found = statements.asked(turn=new, conversation=talk.pk, owner=eva, since=since)
+    assert found == statements.Asked("제목", "ko", None, None, 0)
+    turn = _turn(talk, 7)
+    Turn.objects.filter(pk=_turn(talk, 2).pk).update(created=since - timedelta(seconds=1))
+    found = statements.asked(turn=turn.pk, conversation=talk.pk, owner=eva, since=since)
+    assert found == statements.Asked("제목", "ko", talk.pk, 7, 1)
+    other = User.objects.create_user("other")
+    assert statements.asked(turn=new, conversation=talk.pk, owner=other.pk, since=since) is None
+
+
+def test_a_claim_counts_and_is_refused_to_the_second(talk: Conversation) -> None:
+    turn, now = _turn(talk, 0), timezone.now()
+    until = now + timedelta(seconds=5)
+    assert statements.claim(turn=turn.pk, runner="r1", now=now, until=until, most=3) == 1
+    assert statements.claim(turn=turn.pk, runner="r2", now=now, until=until, most=3) == 0
+    turn.refresh_from_db()
+    assert (turn.state, turn.lease_owner, turn.lease_until, turn.attempts) == ("running", "r1", until, 1)
