@@ -31,22 +31,29 @@ def measure_index(application: Application) -> list[Row]:
     mark = f"\n\n{uuid.uuid4()}\n".encode()
     paths = sorted((ROOT / "starter_knowledge").rglob("*.md"))
     files = {f"{'-'.join(path.parts[-3:])}": path.read_bytes() + mark for path in paths}
-    started = time.perf_counter()
+    before, started = processes.cpu_seconds(application.pid), time.perf_counter()
     application.upload(base, files, token=token)
-    states = _wait(application, base, token)
-    wall = time.perf_counter() - started
+    uploaded = time.perf_counter() - started
+    _wait(application, base, token)
+    wall = time.perf_counter() - started  # before a new Python is started to look at the states
+    cpu = processes.spent(before, processes.cpu_seconds(application.pid))
+    states = application.wait_for_documents(base)
     texts = application.helper("chunks", base)
     load = processes.load_average()
     alone = application.helper("embed", "passage", given=json.dumps(texts))
     rate, best = len(texts) / wall, len(texts) / alone["wall"]
-    note = f"{len(files)} files, {len(texts)} chunks in {wall:.1f} s; alone {best:.1f}/s; {states}"
+    shares = ", ".join(f"{name} {1000 * seconds / len(texts):.1f}" for name, seconds in cpu.items() if seconds > 0.05)
+    note = (
+        f"{len(files)} files, {len(texts)} chunks in {wall:.1f} s, upload {uploaded:.1f} of it; alone {best:.1f}/s; "
+        f"CPU ms a chunk: {shares}; embedder alone {1000 * alone['cpu'] / len(texts):.1f}; {states}"
+    )
     return [
         Row("indexing through the worker", rate, "chunks/s", note=note, load=load),
         Row("share of what the embedder alone does", 100 * rate / best, "%", 90, False, load=load),
     ]
 
 
-def _wait(application: Application, base: str, token: str, seconds: float = 600.0) -> dict[str, int]:
+def _wait(application: Application, base: str, token: str, seconds: float = 600.0) -> None:
     """Poll the process that runs anyway: a new Python each second would disturb the measure."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -55,7 +62,6 @@ def _wait(application: Application, base: str, token: str, seconds: float = 600.
         if found["ready"] == found["documents"]:
             break
         time.sleep(0.25)
-    return application.wait_for_documents(base)
 
 
 class Watch(threading.Thread):

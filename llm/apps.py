@@ -1,4 +1,4 @@
-"""The model layer as a Django app; it has no tables yet."""
+"""The model layer as a Django app."""
 
 from django.apps import AppConfig
 
