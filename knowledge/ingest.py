@@ -34,8 +34,9 @@ from .reading import Work, read
 
 log = logging.getLogger(__name__)
 
-# Documents that are read and embedded together: at most so many, of so many bytes in all.
-GROUP_DOCUMENTS, GROUP_BYTES, ALONE_CHUNKS = 32, 2 * 1024 * 1024, 64
+# Documents that are read and embedded together: at most so many, of so many bytes in all. The first groups are small:
+# the embedder has nothing to do until the first one is read.
+FIRST_GROUP, GROUP_DOCUMENTS, GROUP_BYTES, ALONE_CHUNKS = 8, 64, 2 * 1024 * 1024, 64
 EMBED_BATCH = 32
 # Batches that the embedding thread has at once: what a group brings, so that it has work while the next one is read.
 AHEAD = 8
@@ -62,8 +63,10 @@ def process_pending(worker: str, deadline: float, clock: Clock = time.monotonic)
     """
     taken = 0
     with _Line(lambda: clock() >= deadline) as line:
+        most = FIRST_GROUP
         while clock() < deadline:
-            group, suspect = _next_group()
+            group, suspect = _next_group(most)
+            most = min(2 * most, GROUP_DOCUMENTS)
             if not group:
                 break
             taken += len(group)
@@ -76,15 +79,15 @@ def process_pending(worker: str, deadline: float, clock: Clock = time.monotonic)
     return taken
 
 
-def _next_group() -> tuple[list[UUID], bool]:
-    """The longest waiting document with the small ones behind it; True when it was tried before.
+def _next_group(most: int = GROUP_DOCUMENTS) -> tuple[list[UUID], bool]:
+    """The longest waiting document with the small ones behind it, `most` in all; True when it was tried before.
 
     Such a one goes alone: if it kills its worker again, no other document pays for it.
     """
     group: list[UUID] = []
     total = 0
     waiting = leases.claimable().order_by("updated").values_list("pk", "bytes", "attempts", "chunks_total")
-    for pk, size, attempts, chunks in waiting[:GROUP_DOCUMENTS]:
+    for pk, size, attempts, chunks in waiting[:most]:
         alone = attempts > 0 or size > GROUP_BYTES // 4 or chunks > ALONE_CHUNKS
         if alone and not group:
             return [pk], attempts > 0
@@ -141,7 +144,7 @@ class _Line:
         claim = _Claim(token, {work.document: len(work.chunks) for work in works}, {work.document for work in works})
         for work in works:
             if not work.chunks:
-                _finish(token, work.document)
+                _finish(token, work)
         for name in dict.fromkeys(work.generation.embedder for work in works):
             items = [(work, *chunk) for work in works if work.generation.embedder == name for chunk in work.chunks]
             embed = embedder_for(name).embed_passages
@@ -199,6 +202,7 @@ def _store(claim: _Claim, batch: Sequence[Item], vectors: Floats) -> None:
 def _count(claim: _Claim, batch: Sequence[Item]) -> None:
     """Count the batch, renew the lease, finish whole documents, notice cancelled ones."""
     done: dict[UUID, int] = {}
+    works = {work.document: work for work, _, _ in batch}
     for work, _, _ in batch:
         done[work.document] = done.get(work.document, 0) + 1
     steps = [When(pk=pk, then=Value(count)) for pk, count in done.items()]
@@ -212,9 +216,9 @@ def _count(claim: _Claim, batch: Sequence[Item]) -> None:
     for pk, count in done.items():
         claim.left[pk] -= count
         if not claim.left[pk]:
-            _finish(claim.token, pk)
+            _finish(claim.token, works[pk])
 
 
-def _finish(token: str, document: UUID) -> None:
-    if leases.finish(token, document):
-        services.retire_replaced(document_id=document)
+def _finish(token: str, work: Work) -> None:
+    if leases.finish(token, work.document) and work.starter:
+        services.retire_replaced(document_id=work.document)

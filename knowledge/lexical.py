@@ -115,9 +115,13 @@ def rows(entries: Iterable[Entry]) -> list[Row]:
     return made
 
 
-def add(made: Sequence[Row]) -> None:
-    """Index chunks; call it in the transaction that writes them. A chunk that is there already is replaced."""
-    remove([int(row[0]) for row in made])
+def add(made: Sequence[Row], *, fresh: bool = False) -> None:
+    """Index chunks; call it in the transaction that writes them. A chunk that is there already is replaced.
+
+    fresh    none of them can be there: their rows are new
+    """
+    if not fresh:
+        remove([int(row[0]) for row in made])
     columns = (
         ("chunk_id", "base_id", "factor", "terms") if connection.vendor == "postgresql" else ("rowid", "base", "terms")
     )

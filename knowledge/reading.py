@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 
 from . import leases, lexical, services
 from .embedding.types import Embedder
@@ -28,6 +30,7 @@ class Work:
     document: UUID
     generation: IndexGeneration
     chunks: list[tuple[int, str]]
+    starter: bool = False
 
 
 def read(token: str, embedder: Embedder, beat: Callable[[], None]) -> list[Work]:
@@ -36,16 +39,63 @@ def read(token: str, embedder: Embedder, beat: Callable[[], None]) -> list[Work]
     What cannot be parsed is failed with its reason. beat: called about each second, to renew leases.
     """
     documents = list(leases.claimed(token).order_by("created"))
+    parsed: list[_Parsed] = []
     for document, loaded in _load([document for document in documents if not document.chunks_total], beat):
         if isinstance(loaded, LoadError):
             leases.fail(token, document.pk, loaded)
         else:
-            _write(token, document, loaded, split(loaded, embedder.count_tokens), beat)
-    works = []
-    for document in leases.claimed(token).select_related("base").order_by("created"):
-        generation = services.live_generation(base=document.base, embedder=embedder.id, dimensions=embedder.dimensions)
-        works.append(Work(document.pk, generation, _left(document)))
-    return works
+            parsed.append(_Parsed(document, loaded, split(loaded, embedder.count_tokens)))
+    for some in _batches(parsed):
+        if len(some) == 1:
+            _write_one(token, some[0], beat)
+        else:
+            _write_together(token, some)
+            beat()
+    return _works(token, embedder)
+
+
+def _works(token: str, embedder: Embedder) -> list[Work]:
+    documents = list(leases.claimed(token).select_related("base").order_by("created"))
+    generations = {
+        base.pk: services.live_generation(base=base, embedder=embedder.id, dimensions=embedder.dimensions)
+        for base in {document.base.pk: document.base for document in documents}.values()
+    }
+    left: dict[UUID, list[tuple[int, str]]] = {document.pk: [] for document in documents}
+    titles = {document.pk: document.title for document in documents}
+    rows = Chunk.objects.filter(document__in=titles, position__gte=F("document__chunks_done"))
+    for pk, document, headings, text in rows.order_by("document", "position").values_list(
+        "pk", "document_id", "headings", "text"
+    ):
+        left[document].append((pk, passage_text(titles[document], headings, text)))
+    return [
+        Work(document.pk, generations[document.base_id], left[document.pk], bool(document.starter))
+        for document in documents
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    document: Document
+    loaded: LoadedDocument
+    drafts: Sequence[ChunkDraft]
+
+    @property
+    def title(self) -> str:
+        """The document's own title instead of one that was made of the file name."""
+        found = self.loaded.title[:300]
+        return found if found and self.document.title == Path(self.document.filename).stem else self.document.title
+
+
+def _batches(parsed: Sequence[_Parsed]) -> Iterator[list[_Parsed]]:
+    """Small documents together, up to WRITE_BATCH chunks; a larger one alone."""
+    batch: list[_Parsed] = []
+    for one in parsed:
+        if batch and sum(len(other.drafts) for other in batch) + len(one.drafts) > WRITE_BATCH:
+            yield batch
+            batch = []
+        batch.append(one)
+    if batch:
+        yield batch
 
 
 def _load(documents: Sequence[Document], beat: Callable[[], None]) -> list[tuple[Document, sandbox.Loaded]]:
@@ -60,35 +110,70 @@ def _load(documents: Sequence[Document], beat: Callable[[], None]) -> list[tuple
     return [(document, refused.get(document.pk) or next(found)) for document in documents]
 
 
-def _write(
-    token: str, document: Document, loaded: LoadedDocument, drafts: Sequence[ChunkDraft], beat: Callable[[], None]
-) -> None:
-    """Text, chunks and words, in one transaction for most documents, in several for a book.
+def _write_together(token: str, some: Sequence[_Parsed]) -> None:
+    """Small documents in one transaction: a dozen statements for each of them would take as long as their text."""
+    with transaction.atomic():
+        with suppress(leases.LeaseLost):
+            leases.renew(token)
+        held = set(leases.claimed(token).values_list("pk", flat=True))
+        mine = [one for one in some if one.document.pk in held]
+        _remove_left_over([one.document for one in mine])
+        _keep_texts(mine)
+        drafts = [(one, at, draft) for one in mine for at, draft in enumerate(one.drafts)]
+        chunks = Chunk.objects.bulk_create(_chunk(one.document, at, draft) for one, at, draft in drafts)
+        _add_words([(chunk, one, draft) for chunk, (one, _, draft) in zip(chunks, drafts, strict=True)])
+        for one in mine:
+            leases.claimed(token).filter(pk=one.document.pk).update(
+                title=one.title, chunks_total=len(one.drafts), chunks_done=0
+            )
+
+
+def _write_one(token: str, one: _Parsed, beat: Callable[[], None]) -> None:
+    """Text, chunks and words in several transactions for a book.
 
     `chunks_total` stays 0 until all is there: until then nothing of it is found or cited.
     """
-    title = document.title
-    if loaded.title and title == Path(document.filename).stem:
-        title = loaded.title[:300]
+    document, drafts = one.document, one.drafts
     for first in range(0, len(drafts), WRITE_BATCH):
         some = drafts[first : first + WRITE_BATCH]
-        texts = [passage_text(title, draft.headings, draft.text) for draft in some]
         with transaction.atomic():
             if not leases.holds(token, document.pk):
                 return
             if first == 0:
-                services.remove_chunks(document_id=document.pk)
-                DocumentText.objects.update_or_create(document=document, defaults={"text": loaded.text})
-                leases.claimed(token).filter(pk=document.pk).update(title=title)
+                _remove_left_over([document])
+                _keep_texts([one])
+                leases.claimed(token).filter(pk=document.pk).update(title=one.title)
             chunks = Chunk.objects.bulk_create(_chunk(document, first + at, draft) for at, draft in enumerate(some))
-            lexical.add(
-                lexical.rows(
-                    lexical.Entry(chunk.pk, document.base_id, text) for chunk, text in zip(chunks, texts, strict=True)
-                )
-            )
+            _add_words([(chunk, one, draft) for chunk, draft in zip(chunks, some, strict=True)])
             if first + WRITE_BATCH >= len(drafts):
                 leases.claimed(token).filter(pk=document.pk).update(chunks_total=len(drafts), chunks_done=0)
         beat()
+
+
+def _remove_left_over(documents: Sequence[Document]) -> None:
+    """What an attempt that died in the middle of a book has written."""
+    stale = Chunk.objects.filter(document__in=documents).order_by().values_list("document", flat=True).distinct()
+    for pk in list(stale):
+        services.remove_chunks(document_id=pk)
+
+
+def _keep_texts(parsed: Sequence[_Parsed]) -> None:
+    DocumentText.objects.bulk_create(
+        [DocumentText(document=one.document, text=one.loaded.text) for one in parsed],
+        update_conflicts=True,
+        unique_fields=["document"],
+        update_fields=["text"],
+    )
+
+
+def _add_words(written: Sequence[tuple[Chunk, _Parsed, ChunkDraft]]) -> None:
+    lexical.add(
+        lexical.rows(
+            lexical.Entry(chunk.pk, one.document.base_id, passage_text(one.title, draft.headings, draft.text))
+            for chunk, one, draft in written
+        ),
+        fresh=True,
+    )
 
 
 def _chunk(document: Document, position: int, draft: ChunkDraft) -> Chunk:
@@ -102,11 +187,3 @@ def _chunk(document: Document, position: int, draft: ChunkDraft) -> Chunk:
         page=draft.page,
         tokens=draft.tokens,
     )
-
-
-def _left(document: Document) -> list[tuple[int, str]]:
-    rows = Chunk.objects.filter(document=document, position__gte=document.chunks_done).order_by("position")
-    return [
-        (pk, passage_text(document.title, headings, text))
-        for pk, headings, text in rows.values_list("pk", "headings", "text")
-    ]

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal, Protocol
+from uuid import UUID
 
 
 class Place(StrEnum):
@@ -50,6 +52,22 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Whom and what a call is for: only for the books (llm/calls.py).
+
+    user            primary key of the person who asked, None for nobody
+    turn            None outside of a conversation
+    queue_seconds   from the question to the moment the switcher was asked
+    """
+
+    purpose: str = "turn"
+    coach: str = ""
+    user: int | None = None
+    turn: UUID | None = None
+    queue_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One call of a language model.
 
@@ -60,6 +78,7 @@ class ChatRequest:
     private      True: only models whose place is LOCAL may see it
     language     of the coachee: en, sv, nb, ko (guided mode answers in it)
     quotes       what guided mode may quote
+    account      whom the call is for
     """
 
     messages: Sequence[Message]
@@ -69,6 +88,7 @@ class ChatRequest:
     private: bool = False
     language: str = "en"
     quotes: Sequence[Quote] = ()
+    account: Account = Account()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +135,27 @@ class Finished:
 
 AdapterEvent = Token | Finished
 StreamEvent = Chosen | Token | FellBack | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """How one call went, for llm/calls.py.
+
+    outcome               ok, cancelled, or an error code
+    fallback_from         the model that failed before it in the same stream, and why; '' for none
+    first_token_seconds   None when no token came; seconds is the whole call
+    """
+
+    model: ModelId
+    place: Place
+    started: datetime
+    seconds: float
+    outcome: str
+    account: Account
+    first_token_seconds: float | None = None
+    fallback_from: str = ""
+    fallback_reason: str = ""
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
