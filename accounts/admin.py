@@ -29,7 +29,7 @@ from .models import ApiToken, User
 # Groups would be one more thing to explain; rights are given to people.
 admin.site.unregister(Group)
 # Rights on Django's own tables (sessions, content types) would let nobody do anything here.
-APPS = ("accounts", "knowledge", "coach", "training")
+APPS = ("accounts", "llm", "knowledge", "coach", "training")
 
 
 @admin.register(User)

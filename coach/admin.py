@@ -17,8 +17,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
+from llm.endpoints import checked_models
 from llm.errors import LanguageModelError
-from llm.registry import parse_models
 
 from . import admin_conversations  # noqa: F401 - registers conversations, turns and ratings
 from .models import Coach
@@ -62,7 +62,7 @@ class CoachForm(forms.ModelForm):
         text: str = self.cleaned_data["language_models"].strip()
         if text:
             try:
-                parse_models(text)
+                checked_models(text)
             except LanguageModelError as error:
                 raise forms.ValidationError(str(error), code=error.code) from error
         return text

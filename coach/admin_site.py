@@ -19,6 +19,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         {"items": [_item(_("Overview"), "home", "admin:index"), coach]},
         {"title": _("Coaching"), "separator": True, "items": _coaching(request)},
         {"title": _("Knowledge"), "separator": True, "items": _knowledge(request)},
+        {"title": _("Language models"), "separator": True, "items": _models(request)},
         {"title": _("People"), "separator": True, "items": _people(request)},
     ]
     return [group for group in groups if group["items"]]
@@ -52,6 +53,21 @@ def _knowledge(request: HttpRequest) -> list[dict[str, Any]]:
             documents |= {"badge": str(failed), "badge_variant": "danger"}
     bases = _item(_("Knowledge bases"), "library_books", "admin:knowledge_knowledgebase_changelist")
     return _may_see(request, [("knowledge.view_knowledgebase", bases), ("knowledge.view_document", documents)])
+
+
+def _models(request: HttpRequest) -> list[dict[str, Any]]:
+    return _may_see(
+        request,
+        [
+            ("llm.view_modelpull", _item(_("Local models"), "download", "admin:llm_modelpull_changelist")),
+            ("llm.view_modelcall", _item(_("Watch the models"), "monitoring", "admin:llm_watch")),
+            ("llm.view_modelcall", _item(_("What a year costs"), "calculate", "admin:llm_costs")),
+            ("llm.view_endpoint", _item(_("Model servers"), "dns", "admin:llm_endpoint_changelist")),
+            ("llm.view_liveorder", _item(_("Order of models"), "sort", "admin:llm_liveorder_changelist")),
+            ("llm.view_limit", _item(_("Limits"), "speed", "admin:llm_limit_changelist")),
+            ("llm.view_price", _item(_("Prices"), "payments", "admin:llm_price_changelist")),
+        ],
+    )
 
 
 def _people(request: HttpRequest) -> list[dict[str, Any]]:

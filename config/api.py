@@ -15,6 +15,11 @@ from coach import errors as coach_errors
 from coach.api import router as coach_router
 from knowledge import errors as knowledge_errors
 from knowledge.api import router as knowledge_router
+from llm import local_errors
+from llm.api import router as models_router
+from llm.api_usage import router as usage_router
+from llm.download import DownloadError
+from llm.errors import LanguageModelError
 
 
 class Bearer(HttpBearer):
@@ -30,6 +35,8 @@ AUTH = [Bearer(), SessionAuth()]
 api = NinjaAPI(title="AI Coach", version="1", urls_namespace="api", docs_url=None, auth=AUTH)
 api.add_router("", coach_router)
 api.add_router("", knowledge_router)
+api.add_router("", usage_router)
+api.add_router("", models_router)
 
 
 def _error(request: HttpRequest, code: str, message: str, status: int) -> HttpResponse:
@@ -44,6 +51,17 @@ def on_refusal(request: HttpRequest, error: coach_errors.Refusal) -> HttpRespons
 @api.exception_handler(knowledge_errors.KnowledgeError)
 def on_knowledge_error(request: HttpRequest, error: knowledge_errors.KnowledgeError) -> HttpResponse:
     return _error(request, error.code, str(error), error.status)
+
+
+@api.exception_handler(local_errors.Refusal)
+@api.exception_handler(DownloadError)
+def on_model_refusal(request: HttpRequest, error: local_errors.Refusal | DownloadError) -> HttpResponse:
+    return _error(request, error.code, str(error), error.status)
+
+
+@api.exception_handler(LanguageModelError)
+def on_model_error(request: HttpRequest, error: LanguageModelError) -> HttpResponse:
+    return _error(request, error.code, str(error), 422 if error.code == "unknown_model" else 503)
 
 
 @api.exception_handler(AuthenticationError)

@@ -20,6 +20,7 @@ from coach.models import Rating, Turn
 from coach.runner_channel import HEARTBEAT_KEY
 from config.services import read_services
 from knowledge.models import Document
+from llm.metrics import ModelMetrics
 
 
 @require_safe
@@ -93,6 +94,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     ratings = Gauge("coach_ratings", "Ratings by stars", ["rating"], registry=registry)
     for stars in Rating.objects.order_by().values("rating").annotate(n=Count("pk")):
         ratings.labels(str(stars["rating"])).set(stars["n"])
+    registry.register(ModelMetrics())
     return HttpResponse(generate_latest(registry), content_type="text/plain; version=0.0.4")
 
 

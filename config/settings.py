@@ -53,6 +53,10 @@ COACH_EMBEDDER = env.text("COACH_EMBEDDER", "e5-small")
 OLLAMA_BASE_URL = env.url("OLLAMA_BASE_URL", ("http", "https"), "http://127.0.0.1:11434")
 OPENAI_API_KEY = env.text("OPENAI_API_KEY")
 OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", ("http", "https"))
+HF_TOKEN = env.text("HF_TOKEN")
+HF_BASE_URL = env.url("HF_BASE_URL", ("http", "https"))  # of huggingface-endpoint; "" means the hub's own
+COACH_MODERATION = env.text("COACH_MODERATION", "words")  # words, openai or guard:MODEL; checked by llm.moderation
+COACH_DEVICE = env.choice("COACH_DEVICE", ("auto", "cpu", "cuda"), "auto")  # of huggingface: models in process
 
 # --- servers: a URL from the environment, else what `up` started --------------------------------
 REDIS_URL = env.url("REDIS_URL", ("redis", "rediss", "unix")) or SERVICES.get("redis", "redis://127.0.0.1:6379/0")
@@ -86,7 +90,7 @@ CHANNEL_LAYERS = {
 
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"default": {}, "knowledge": {}}
+CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"default": {}, "knowledge": {}, "models": {}}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -102,6 +106,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat")
 CELERY_BEAT_SCHEDULE = {
     "sweep-turns": {"task": "coach.tasks.sweep_turns", "schedule": 5.0, "options": {"expires": 5}},
+    "roll-up-calls": {"task": "llm.tasks.roll_up_calls", "schedule": 3600.0, "options": {"expires": 3600}},
+    "forget-calls": {"task": "llm.tasks.forget_calls", "schedule": 86400.0, "options": {"expires": 86400}},
+    "sweep-pulls": {"task": "llm.tasks.sweep_pulls", "schedule": 30.0, "options": {"expires": 30}},
     "sweep-documents": {"task": "knowledge.tasks.sweep_documents", "schedule": 30.0, "options": {"expires": 30}},
 }
 
@@ -209,6 +216,7 @@ CONTENT_SECURITY_POLICY = {
 # --- bounds ------------------------------------------------------------------------------------
 QUESTION_MAX_CHARACTERS = 4000
 TURNS_PER_MINUTE = env.integer("COACH_TURNS_PER_MINUTE", 120, 1, 100_000)
+LLM_CALL_DAYS = env.integer("LLM_CALL_DAYS", 30, 1, 3650)  # then only the sums of its day are left of a call
 TURNS_AT_ONCE = env.integer("COACH_TURNS_AT_ONCE", 64, 1, 1000)  # per runner
 
 UNFOLD = {

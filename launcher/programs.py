@@ -92,7 +92,7 @@ def runner(plan: Plan) -> Program:
 
 def worker() -> Program:
     """Celery with its clock in one. QUIT is its quick stop: tasks that are not done go back to the queue."""
-    command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "-B", "-Q", "default,knowledge"]
+    command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "-B", "-Q", "default,knowledge,models"]
     command += ["-c", "1", "-l", "warning", "--without-gossip", "--without-mingle"]
     # Above this (kB) the process that does the work is replaced after its task: large documents leave holes.
     command += ["--max-memory-per-child", "400000"]

@@ -8,11 +8,12 @@ class LlmConfig(AppConfig):
     verbose_name = "Language models"
 
     def ready(self) -> None:
-        """A COACH_MODELS that nobody understands stops the start of every process."""
+        """A COACH_MODELS or COACH_MODERATION that nobody understands stops the start of every process."""
         from django.conf import settings
 
         from config.env import ConfigurationError
 
+        from . import moderation
         from .errors import UnknownModel
         from .registry import parse_models
 
@@ -20,3 +21,7 @@ class LlmConfig(AppConfig):
             parse_models(settings.COACH_MODELS)
         except UnknownModel as error:
             raise ConfigurationError(f"COACH_MODELS: {error}") from error
+        try:
+            moderation.check(settings.COACH_MODERATION)
+        except UnknownModel as error:
+            raise ConfigurationError(f"COACH_MODERATION: {error}") from error

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from .providers.places import place_of
+from . import endpoints
+from .live_order import live_models
+from .providers.places import HUGGINGFACE_URL, OPENAI_URL, ollama_place, place_of
 from .registry import parse_models
 from .types import ModelId, Place
 
-OPENAI_URL = "https://api.openai.com/v1"
-
 
 def cloud_models(policy_text: str = "") -> list[ModelId]:
-    """The models of a coach's own list (else of COACH_MODELS) that run in a cloud. Asks no server."""
-    named = parse_models(policy_text) or parse_models(settings.COACH_MODELS)
+    """The models of a coach's own list (else of the order in use) that run in a cloud. Asks no server."""
+    named = parse_models(policy_text) or live_models() or parse_models(settings.COACH_MODELS)
+    endpoints.refresh_for(named)
     return [model for model in named if _place(model) is Place.CLOUD]
 
 
+def cloud_judges() -> list[ModelId]:
+    """The judge of COACH_MODERATION, if it is one in a cloud: it is sent every question that is not private."""
+    setting = settings.COACH_MODERATION
+    judge = ModelId("openai", "omni-moderation-latest") if setting == "openai" else None
+    if setting.startswith("guard:"):
+        judge = parse_models(setting.removeprefix("guard:"))[0]
+    return [judge] if judge is not None and _place(judge) is Place.CLOUD else []
+
+
 def _place(model: ModelId) -> Place:
-    addresses = {"openai": settings.OPENAI_BASE_URL or OPENAI_URL, "ollama": settings.OLLAMA_BASE_URL}
+    """As the model's adapter says it, without importing the adapter's libraries."""
+    slug = endpoints.split_name(model)[1]
+    if slug:
+        server = endpoints.find(slug)
+        return place_of(server.url) if server else Place.CLOUD
+    if model.provider == "ollama":
+        return ollama_place(model.name, settings.OLLAMA_BASE_URL)
+    addresses = {
+        "openai": settings.OPENAI_BASE_URL or OPENAI_URL,
+        "huggingface-endpoint": settings.HF_BASE_URL or HUGGINGFACE_URL,
+    }
     return place_of(addresses[model.provider]) if model.provider in addresses else Place.LOCAL

@@ -10,6 +10,9 @@ LanguageModelError            code
 ├── ContextTooLong            context           the prompt does not fit
 ├── RequestRefused            refused           any other 4xx
 ├── ServerFailed              server            5xx
+├── ModelBusy                 busy              more calls wait for it than it has slots
+├── NotCapable                capability        it cannot do what the request needs
+├── StructuredOutputFailed    json              no JSON of the wanted form, even after a repair
 ├── UnknownModel              unknown_model     a name that no provider knows (configuration)
 └── NoModelLeft               no_model          every model of the policy failed
 """
@@ -59,6 +62,18 @@ class RequestRefused(LanguageModelError):
 
 class ServerFailed(LanguageModelError):
     code = "server"
+
+
+class ModelBusy(LanguageModelError):
+    code = "busy"
+
+
+class NotCapable(LanguageModelError):
+    code = "capability"
+
+
+class StructuredOutputFailed(LanguageModelError):
+    code = "json"
 
 
 class UnknownModel(LanguageModelError):

@@ -4,6 +4,8 @@ A small circuit breaker spares people the wait for a model that is down:
 
     closed ─ 2 failures to answer in a row ─► open for 15 s ─► one call tries again ─► closed, or open for 15 s more
 
+Only one call at a time tries again; one that is cancelled meanwhile leaves the trial to the next.
+
 "Failure to answer" is a refused connection or a first token that never came: the ones that cost time.
 A rate limit opens it for as long as the server asks (at most a minute). Nothing here is shared between
 processes and nothing is stored: after a restart every model is tried again.
@@ -20,18 +22,22 @@ from .types import ModelId, Usage
 OPEN_AFTER = 2
 OPEN_SECONDS = 15.0
 LONGEST_RATE_LIMIT = 60.0
+LONGEST_TRIAL = 60.0  # of the one call that tries again; after that another one may
 _NEWEST_WEIGHT = 0.3
 _FEWEST_TOKENS = 16  # a speed measured over fewer tokens is mostly start-up cost
 
 
 @dataclass(slots=True)
 class Record:
-    """`failures` and `unanswered` count in a row; speeds are moving averages in tokens per second."""
+    """`failures` and `unanswered` count in a row; `running` are the calls of this process now; speeds are moving
+    averages in tokens per second."""
 
     failures: int = 0
     unanswered: int = 0
     last_error: str = ""
     open_until: float = 0.0
+    trial_until: float = 0.0
+    running: int = 0
     prompt_speed: float | None = None
     completion_speed: float | None = None
 
@@ -48,17 +54,32 @@ def may_try(model_id: ModelId) -> bool:
     """False while the breaker is open. When its time is over, the caller that gets True is the one that tries."""
     found = record(model_id)
     now = time.monotonic()
-    if now < found.open_until:
+    if now < found.open_until or now < found.trial_until:
         return False
     if found.open_until:
-        found.open_until = now + OPEN_SECONDS
+        found.trial_until = now + LONGEST_TRIAL
     return True
+
+
+def is_resting(model_id: ModelId) -> bool:
+    """Whether `may_try` would say no; claims nothing."""
+    found = record(model_id)
+    now = time.monotonic()
+    return now < found.open_until or now < found.trial_until
+
+
+def cancelled(model_id: ModelId, trial: float) -> None:
+    """A call was left before its end. `trial` is what `trial_until` was when it began: if it was the one that tries
+    again, the next one may."""
+    found = record(model_id)
+    if trial and found.trial_until == trial:
+        found.trial_until = 0.0
 
 
 def succeeded(model_id: ModelId, usage: Usage) -> None:
     found = record(model_id)
     found.failures = found.unanswered = 0
-    found.open_until = 0.0
+    found.open_until = found.trial_until = 0.0
     found.last_error = ""
     fresh = (usage.prompt_tokens or 0) - (usage.cached_prompt_tokens or 0)
     if fresh >= _FEWEST_TOKENS:
@@ -71,6 +92,9 @@ def failed(model_id: ModelId, error: LanguageModelError) -> None:
     found = record(model_id)
     found.failures += 1
     found.last_error = str(error)
+    tried_again, found.trial_until = found.trial_until > 0, 0.0
+    if tried_again:
+        found.open_until = time.monotonic() + OPEN_SECONDS
     if isinstance(error, ModelUnavailable | FirstTokenTimeout):
         found.unanswered += 1
         if found.unanswered >= OPEN_AFTER:

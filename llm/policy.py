@@ -1,7 +1,8 @@
 """Which language models are asked, in which order.
 
-What COACH_MODELS says; else a running Ollama with a chat model, then the embedded model; guided mode is
-always last. A cloud model is only ever used when somebody named it.
+What an administrator switched to (llm/live_order.py), else what COACH_MODELS says; else a running Ollama with
+a chat model, then the embedded model; guided mode is always last. A cloud model is only ever used
+when somebody named it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from . import endpoints
 from .embedded import embedded_server
+from .live_order import live_models
 from .registry import parse_models
 from .types import ModelId
 
@@ -36,12 +39,13 @@ def default_models() -> list[ModelId]:
     May wait up to 0.5 s for Ollama, once in 30 s: call it from a thread in async code.
     Raises UnknownModel when COACH_MODELS is malformed.
     """
-    return resolve(settings.COACH_MODELS)
+    return resolve("")
 
 
 def resolve(policy_text: str) -> list[ModelId]:
     """The same for a coach's own list; an empty one means the installation's. Raises UnknownModel."""
-    named = parse_models(policy_text) or parse_models(settings.COACH_MODELS)
+    named = parse_models(policy_text) or live_models() or parse_models(settings.COACH_MODELS)
+    endpoints.refresh_for(named)
     models = named or _found_here()
     return [*(model for model in models if model != GUIDED), GUIDED]
 

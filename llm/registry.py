@@ -7,8 +7,10 @@ To add one: write the file with a factory `(ModelId) -> LanguageModel`, and name
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import cast
 
 from django.utils.translation import gettext as _
@@ -20,10 +22,22 @@ PROVIDERS: dict[str, str] = {
     "llamacpp": "llm.providers.llamacpp:LlamaCppModel",
     "ollama": "llm.providers.ollama:ollama_model",
     "openai": "llm.providers.openai:openai_model",
+    "huggingface": "llm.providers.huggingface:huggingface_model",
+    "huggingface-endpoint": "llm.providers.huggingface_endpoint:endpoint_model",
+    "gpt4all": "llm.providers.gpt4all:gpt4all_model",
     "guided": "llm.providers.guided:GuidedMode",
 }
-WITHOUT_ADAPTER = frozenset({"huggingface", "huggingface-endpoint", "gpt4all"})
-_NAME_NEEDED = frozenset({"ollama", "openai"})
+# Providers that need a name, each with an example.
+_NAME_NEEDED = {
+    "ollama": "ollama:llama3.1",
+    "openai": "openai:gpt-4o-mini",
+    "huggingface": "huggingface:HuggingFaceTB/SmolLM2-135M-Instruct",
+    "huggingface-endpoint": "huggingface-endpoint:meta-llama/Llama-3.1-8B-Instruct",
+    "gpt4all": "gpt4all:Meta-Llama-3-8B-Instruct.Q4_0.gguf",
+}
+# Providers that read GGUF files themselves.
+_FILES = frozenset({"llamacpp", "huggingface", "gpt4all"})
+_SLUG = re.compile(r"[-\w]+\Z", re.ASCII)
 
 
 def parse_models(text: str) -> list[ModelId]:
@@ -39,11 +53,6 @@ def parse_models(text: str) -> list[ModelId]:
 def _parse_one(text: str) -> ModelId:
     provider, _colon, name = (part.strip() for part in text.partition(":"))
     provider = provider.lower()
-    if provider in WITHOUT_ADAPTER:
-        raise UnknownModel(
-            _("%(model)s cannot be used: this build has no adapter for %(provider)s yet.")
-            % {"model": text, "provider": provider}
-        )
     if provider not in PROVIDERS:
         raise UnknownModel(
             _("%(model)s names no known provider; use one of %(providers)s.")
@@ -52,14 +61,28 @@ def _parse_one(text: str) -> ModelId:
     if provider in _NAME_NEEDED and not name:
         raise UnknownModel(
             _("%(provider)s needs a model name, for example %(example)s.")
-            % {
-                "provider": provider,
-                "example": f"{provider}:llama3.1" if provider == "ollama" else "openai:gpt-4o-mini",
-            }
+            % {"provider": provider, "example": _NAME_NEEDED[provider]}
         )
+    server = name.rpartition("@")
+    if provider == "openai" and server[1] and not (server[0] and _SLUG.match(server[2])):
+        raise UnknownModel(
+            _("%(model)s is not well formed; write openai:NAME@SERVER with the short name of a model server.")
+            % {"model": repr(text)}
+        )
+    if provider in _FILES and name.lower().endswith(".gguf") and not _may_be_gguf(Path(name).expanduser()):
+        raise UnknownModel(_("%(model)s names a file that is not a GGUF model.") % {"model": repr(text)})
     if provider == "guided" and name:
         raise UnknownModel(_("guided is written without a name, not %(model)s.") % {"model": repr(text)})
     return ModelId(provider, name)
+
+
+def _may_be_gguf(path: Path) -> bool:
+    """False for a file that says at its beginning that it is something else; True for one that is not here (yet)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"GGUF"
+    except OSError:
+        return True
 
 
 @lru_cache(maxsize=256)

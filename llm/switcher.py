@@ -8,26 +8,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
 from django.utils.translation import gettext as _
 
-from . import health
-from .errors import FirstTokenTimeout, LanguageModelError, ModelUnavailable, NoModelLeft, StreamBroken, StreamStalled
+from . import calls, health
+from .choice import Choice
+from .errors import (
+    ContextTooLong,
+    FirstTokenTimeout,
+    LanguageModelError,
+    NoModelLeft,
+    NotCapable,
+    RateLimited,
+    StreamBroken,
+    StreamStalled,
+)
 from .registry import language_model
+from .tokens import fits, prompt_tokens
 from .types import (
     AdapterEvent,
+    CallReport,
     ChatRequest,
     Chosen,
     FellBack,
     Finished,
     LanguageModel,
     ModelId,
-    Place,
+    Shorter,
     StreamEvent,
     Token,
+    Trimmed,
+    Usage,
 )
 
 log = logging.getLogger(__name__)
@@ -43,6 +59,7 @@ class Limits:
 
 
 LIMITS = Limits()
+LONGEST_WAIT = 2.0  # seconds a server may ask for before it is asked again within the same answer
 
 
 @runtime_checkable
@@ -55,62 +72,145 @@ class Patient(Protocol):
 async def stream(
     request: ChatRequest, models: Sequence[ModelId], limits: Limits = LIMITS
 ) -> AsyncGenerator[StreamEvent, None]:
-    """Events of llm/types.py from the first of `models` that answers to its end.
+    """Events of llm/types.py from the first of `models` (in the order of llm/choice.py) that answers to its end.
 
-    A model whose breaker is open is passed over with a FellBack and no Chosen, unless no other is left.
+    A model that is passed over gives a FellBack and no Chosen. One whose context is too small for the prompt is
+    asked once more with a shorter one, if `request.shorter` has one; one that asks for up to two seconds of
+    patience (429) is asked again after them when no other language model is left.
     Closing the iterator (or cancelling the task that reads it) closes the model's stream at once.
-    Raises NoModelLeft when every model failed; its cause is the last failure.
+    Each attempt is reported to llm/calls.py. Raises NoModelLeft when every model failed; its cause is the last failure.
     """
-    last: LanguageModelError | None = None
-    async for model_id, model in _candidates(request, models):
+    failed = _Failed()
+    choice = Choice(request, models, language_model)
+    for model_id, model in choice:
         if isinstance(model, LanguageModelError):
-            last = model
+            failed.by(model_id, model)
             yield FellBack(model_id, model.code, discard=False)
             continue
-        started = False
-        events = _attempt(model, request, limits)
         yield Chosen(model_id, model.place)
-        try:
-            async for event in events:
-                started = True
-                yield event
-            return
-        except LanguageModelError as error:
-            last = error
-            health.failed(model_id, error)
-            log.warning("%s failed (%s): %s", model_id, error.code, error)
-            yield FellBack(model_id, error.code, discard=started)
-        finally:
-            await events.aclose()
-    raise NoModelLeft(_no_model_left(last)) from last
+        asked, patience = request, _Patience(choice)
+        if not fits(asked, model.context_tokens) and (shorter := _shorter(asked, model, refused=False)):
+            asked = shorter.request
+            yield Trimmed(model_id, shorter.sources, shorter.turns)
+        while True:
+            with _Call(model, asked, failed) as call:
+                events = _attempt(model, asked, limits, call)
+                try:
+                    async for event in events:
+                        yield event
+                    return
+                except LanguageModelError as error:
+                    call.outcome = error.code
+                    failed.by(model_id, error)
+                    health.failed(model_id, error)
+                    log.warning("%s failed (%s): %s", model_id, error.code, error)
+                finally:
+                    await events.aclose()
+            if call.first is None and (shorter := patience.trim(failed.error, asked, model)):
+                asked = shorter.request
+                yield Trimmed(model_id, shorter.sources, shorter.turns)
+            elif not await patience.waited(failed.error, call):
+                break
+        choice.failed(model, failed.error)
+        yield FellBack(model_id, failed.reason, discard=call.first is not None)
+    raise NoModelLeft(_no_model_left(failed.error)) from failed.error
 
 
-async def _candidates(
-    request: ChatRequest, models: Sequence[ModelId]
-) -> AsyncGenerator[tuple[ModelId, LanguageModel | LanguageModelError]]:
-    """Each model to try, or why it is passed over; those with an open breaker come again if nothing was tried."""
-    resting: list[tuple[ModelId, LanguageModel]] = []
-    tried = False
-    for model_id in models:
-        try:
-            model = language_model(model_id)
-        except LanguageModelError as error:
-            yield model_id, error
-            continue
-        if request.private and model.place is not Place.LOCAL:
-            continue
-        if health.may_try(model_id):
-            tried = True
-            yield model_id, model
-        else:
-            resting.append((model_id, model))
-            yield model_id, ModelUnavailable(health.record(model_id).last_error)
-    if not tried:
-        for model_id, model in resting:
-            yield model_id, model
+@dataclass(slots=True)
+class _Failed:
+    """The last failure in this stream."""
+
+    model: str = ""
+    error: LanguageModelError | None = None
+
+    @property
+    def reason(self) -> str:
+        return self.error.code if self.error else ""
+
+    def by(self, model: ModelId, error: LanguageModelError) -> None:
+        """That a model cannot do it tells less than why the one before it failed."""
+        if self.error is None or not isinstance(error, NotCapable):
+            self.model, self.error = str(model), error
 
 
-async def _attempt(model: LanguageModel, request: ChatRequest, limits: Limits) -> AsyncGenerator[Token | Finished]:
+class _Call:
+    """One attempt, for the books and for the count of running calls."""
+
+    def __init__(self, model: LanguageModel, request: ChatRequest, failed: _Failed) -> None:
+        self.outcome = "cancelled"
+        self.first: float | None = None
+        self.usage = Usage()
+        self._model, self._account = model, request.account
+        self._instead_of = (failed.model, failed.reason) if failed.model != str(model.id) else ("", "")
+        self._record = health.record(model.id)
+        self._record.running += 1
+        self._trial = self._record.trial_until
+        self._started, self._clock = datetime.now(UTC), time.monotonic()
+
+    def __enter__(self) -> _Call:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        self._record.running -= 1
+        if kind is not None and issubclass(kind, Exception):
+            self.outcome = LanguageModelError.code
+        elif self.outcome == "cancelled":
+            health.cancelled(self._model.id, self._trial)
+        calls.report(
+            CallReport(
+                model=self._model.id,
+                place=self._model.place,
+                started=self._started,
+                seconds=time.monotonic() - self._clock,
+                outcome=self.outcome,
+                account=self._account,
+                first_token_seconds=None if self.first is None else self.first - self._clock,
+                fallback_from=self._instead_of[0],
+                fallback_reason=self._instead_of[1],
+                usage=self.usage,
+            )
+        )
+
+
+class _Patience:
+    """What may be tried once more with the same model: a shorter prompt, and a short wait; each once."""
+
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
+        self._trimmed = self._waited = False
+
+    def trim(self, error: LanguageModelError | None, asked: ChatRequest, model: LanguageModel) -> Shorter | None:
+        if self._trimmed or not isinstance(error, ContextTooLong):
+            return None
+        self._trimmed = True
+        return _shorter(asked, model, refused=True)
+
+    async def waited(self, error: LanguageModelError | None, call: _Call) -> bool:
+        if self._waited or call.first is not None or not isinstance(error, RateLimited):
+            return False
+        if error.retry_after is None or error.retry_after > LONGEST_WAIT or self._choice.others_left():
+            return False
+        self._waited = True
+        await asyncio.sleep(error.retry_after)
+        return True
+
+
+def _shorter(request: ChatRequest, model: LanguageModel, *, refused: bool) -> Shorter | None:
+    """The request cut for this model; to half of the prompt when the server refused what we thought would fit."""
+    if request.shorter is None:
+        return None
+    room = model.context_tokens - request.max_tokens
+    tokens = request.tokens or prompt_tokens(request.messages)
+    found = request.shorter(min(room, tokens) // 2 if refused else room)
+    if found is None or (found.request.tokens or prompt_tokens(found.request.messages)) >= tokens:
+        return None
+    # What was cut by our own count may have to be cut again when the server has counted.
+    return replace(found, request=replace(found.request, shorter=request.shorter))
+
+
+async def _attempt(
+    model: LanguageModel, request: ChatRequest, limits: Limits, call: _Call
+) -> AsyncGenerator[Token | Finished]:
     """One model's events within the time limits; raises errors of llm/errors.py."""
     iterator = model.stream(request)
     wait = model.first_token_seconds(request) if isinstance(model, Patient) else limits.first_token
@@ -122,13 +222,14 @@ async def _attempt(model: LanguageModel, request: ChatRequest, limits: Limits) -
             async with asyncio.timeout(wait):
                 event = await anext(iterator, None)
             if isinstance(event, Token):
-                started = True
-                wait = limits.stall
+                if not started:
+                    started, wait, call.first = True, limits.stall, time.monotonic()
                 yield event
                 continue
             if event is None or not started:
                 raise StreamBroken(_("%(model)s ended without an answer; try again.") % {"model": model.id})
             health.succeeded(model.id, event.usage)
+            call.outcome, call.usage = "ok", event.usage
             yield event
             return
     except TimeoutError as error:

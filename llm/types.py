@@ -4,17 +4,18 @@ A caller gives a `ChatRequest` and receives a stream of events:
 
     Chosen → Token … Token → Finished                     the plain case
     Chosen → Token … FellBack → Chosen → Token … Finished  a model failed, the next one took over
+    Chosen → Trimmed → Token … Finished                    the prompt was too long and lost its oldest parts
 
 Everything here is frozen and knows no vendor.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 
@@ -79,6 +80,11 @@ class ChatRequest:
     language     of the coachee: en, sv, nb, ko (guided mode answers in it)
     quotes       what guided mode may quote
     account      whom the call is for
+    needs        what the model must be able to do: json, tools, vision (llm/capabilities.py)
+    schema       JSON schema the answer must fit; adapters with a grammar of their own pass it on
+    tokens       the caller's upper estimate of the prompt; 0: estimated here when it matters
+    shorter      gives the same request with a prompt of at most so many tokens (None when nothing can be left
+                 out); asked when the prompt does not fit a model
     """
 
     messages: Sequence[Message]
@@ -89,6 +95,19 @@ class ChatRequest:
     language: str = "en"
     quotes: Sequence[Quote] = ()
     account: Account = Account()
+    needs: frozenset[str] = frozenset()
+    schema: Mapping[str, Any] | None = None
+    tokens: int = 0
+    shorter: Callable[[int], Shorter | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shorter:
+    """A request that lost its oldest parts: the sources of old turns first, then whole turns."""
+
+    request: ChatRequest
+    sources: int = 0
+    turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +139,23 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class FellBack:
-    """`model` failed with `reason` (an error code of llm/errors.py); text streamed so far is void if `discard`."""
+    """`model` failed or was passed over with `reason`; text streamed so far is void if `discard`.
+
+    Reasons are the error codes of llm/errors.py; `busy` and `capability` are those of a model that was not asked.
+    """
 
     model: ModelId
     reason: str
     discard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """The prompt did not fit `model`: so many sources and turns, the oldest, are no longer in what it is asked."""
+
+    model: ModelId
+    sources: int
+    turns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +165,7 @@ class Finished:
 
 
 AdapterEvent = Token | Finished
-StreamEvent = Chosen | Token | FellBack | Finished
+StreamEvent = Chosen | Trimmed | Token | FellBack | Finished
 
 
 @dataclass(frozen=True, slots=True)

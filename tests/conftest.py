@@ -49,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"][0]["address"] = settings.REDIS_URL
     settings.CHROMA_URL = f"http://127.0.0.1:{free_port()}"
     settings.COACH_MODELS = "guided"
+    # No thread of its own writes to the database of a test; those of the books switch it on.
+    settings.LLM_CALL_DAYS = 0
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

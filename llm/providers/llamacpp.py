@@ -18,7 +18,6 @@ from typing import Any, Literal
 import httpx
 from django.utils.translation import gettext as _
 
-from llm import health
 from llm.catalogue import find
 from llm.embedded import DEFAULT_CONTEXT, EmbeddedServer, embedded_server
 from llm.errors import LanguageModelError, ModelUnavailable
@@ -26,12 +25,11 @@ from llm.loops import PerLoop
 from llm.types import AdapterEvent, ChatRequest, Finished, Health, ModelId, Place, Token, Usage
 
 from .faults import CONNECT_SECONDS, broken, from_status, unreachable
+from .json_format import response_format
+from .patience import reading_seconds
 from .sse import Chunk, chat_chunks
 
-SHORTEST_FIRST_TOKEN = 8.0
 REPEAT_PENALTY = 1.1  # without it the 1.5 B model repeats whole sentences in Swedish
-ASSUMED_PROMPT_SPEED = 40.0  # tokens per second before anything was measured; 2 old cores
-_BYTES_PER_TOKEN = 3.0  # UTF-8; English 4, Swedish 3.3, Korean 3: never too few tokens by much
 
 
 class LlamaCppModel:
@@ -47,10 +45,7 @@ class LlamaCppModel:
         return server.context_tokens if server else DEFAULT_CONTEXT
 
     def first_token_seconds(self, request: ChatRequest) -> float:
-        """Twice the time that reading the whole prompt uncached would take at the measured speed, at least 8 s."""
-        tokens = sum(len(message.content.encode()) for message in request.messages) / _BYTES_PER_TOKEN
-        speed = health.prompt_speed(self.id) or ASSUMED_PROMPT_SPEED
-        return max(SHORTEST_FIRST_TOKEN, tokens / speed * 2 + 2)
+        return reading_seconds(self.id, request)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[AdapterEvent]:
         server = self._server()
@@ -115,7 +110,9 @@ def _headers(server: EmbeddedServer) -> dict[str, str]:
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:
+    form = {"response_format": response_format(request.schema)} if request.schema else {}
     return {
+        **form,
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,

@@ -17,7 +17,7 @@ from llm.types import AdapterEvent, ChatRequest, Finished, Health, ModelId, Plac
 
 from .faults import CONNECT_SECONDS, broken, from_status, unreachable
 from .messages import langchain_messages
-from .places import place_of
+from .places import ollama_place
 
 if TYPE_CHECKING:
     from langchain_ollama import ChatOllama
@@ -38,8 +38,7 @@ class OllamaModel:
 
     def __init__(self, model_id: ModelId, *, url: str) -> None:
         self.id = model_id
-        # A model that Ollama only passes on to its maker's cloud runs there, wherever Ollama itself runs.
-        self.place = Place.CLOUD if model_id.name.endswith(("-cloud", ":cloud")) else place_of(url)
+        self.place = ollama_place(model_id.name, url)
         self._url = url.rstrip("/")
         self._chats = PerLoop(self._make, _close)
 
@@ -85,7 +84,8 @@ class OllamaModel:
 
     def _chunks(self, request: ChatRequest, max_tokens: int) -> Any:
         options = {"num_ctx": CONTEXT_TOKENS, "num_predict": max_tokens, "temperature": request.temperature}
-        return self._chats.get()._astream(langchain_messages(request), options=options)
+        form: dict[str, Any] = {"format": dict(request.schema)} if request.schema else {}
+        return self._chats.get()._astream(langchain_messages(request), options=options, **form)
 
     def _make(self) -> ChatOllama:
         from langchain_ollama import ChatOllama

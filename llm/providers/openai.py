@@ -14,41 +14,49 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
-from llm.errors import LanguageModelError
+from llm import endpoints
+from llm.errors import AuthenticationFailed, LanguageModelError, ModelUnavailable
 from llm.loops import PerLoop
 from llm.types import AdapterEvent, ChatRequest, Finished, Health, ModelId, Place, Token, Usage
 
 from .faults import CONNECT_SECONDS, broken, from_status, unreachable
+from .json_format import response_format
 from .messages import langchain_messages
-from .places import place_of
+from .places import OPENAI_URL, place_of
 from .sse import Chunk, chat_chunks
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
     from openai import AsyncOpenAI, AsyncStream
 
-OPENAI_URL = "https://api.openai.com/v1"
 ASSUMED_CONTEXT = 32_768
 # Models that think before they answer take no temperature but their own.
 _FIXED_TEMPERATURE = re.compile(r"^(o\d|gpt-[5-9](?!.*chat))")
 
 
-def openai_model(model_id: ModelId) -> OpenAIModel:
-    """The model at OPENAI_BASE_URL with OPENAI_API_KEY; a server of one's own may do without a key.
+def openai_model(model_id: ModelId) -> OpenAIModel | OwnServerModel:
+    """The model at OPENAI_BASE_URL with OPENAI_API_KEY, or `NAME@SLUG` at the server called SLUG (llm/endpoints.py).
 
-    Takes 1.4 s the first time, for the libraries.
+    Takes 1.4 s the first time, for the libraries. Raises UnknownModel for a server that does not exist.
     """
     importlib.import_module("langchain_openai")
+    if endpoints.split_name(model_id)[1]:
+        return OwnServerModel(model_id)
     return OpenAIModel(model_id, url=settings.OPENAI_BASE_URL or OPENAI_URL, key=settings.OPENAI_API_KEY)
 
 
 class OpenAIModel:
-    def __init__(self, model_id: ModelId, *, url: str, key: str, context_tokens: int = ASSUMED_CONTEXT) -> None:
+    def __init__(
+        self, model_id: ModelId, *, url: str, key: str, name: str = "", context_tokens: int = ASSUMED_CONTEXT
+    ) -> None:
         self.id = model_id
+        self._name = name or model_id.name
         self.place = place_of(url)
         self.context_tokens = context_tokens
         self._url = url.rstrip("/")
@@ -108,7 +116,7 @@ class OpenAIModel:
             http_client=DefaultAioHttpClient(timeout=patience, trust_env=self.place is Place.CLOUD),
         )
         chat = ChatOpenAI(
-            model=self.id.name,
+            model=self._name,
             base_url=self._url,
             api_key=SecretStr(self._key),
             async_client=_JsonCompletions(client, own_server=self._url != OPENAI_URL),
@@ -121,8 +129,11 @@ class OpenAIModel:
 
     def _parameters(self, request: ChatRequest) -> dict[str, Any]:
         parameters: dict[str, Any] = {"max_tokens": request.max_tokens}
-        if not _FIXED_TEMPERATURE.match(self.id.name):
+        if not _FIXED_TEMPERATURE.match(self._name):
             parameters["temperature"] = request.temperature
+        if request.schema:
+            # As `response_format` LangChain would take another way, past _JsonCompletions.
+            parameters["extra_body"] = {"response_format": response_format(request.schema)}
         return parameters
 
     def _translated(self, error: Exception, *, begun: bool) -> LanguageModelError:
@@ -135,6 +146,60 @@ class OpenAIModel:
         if isinstance(error, openai.APIError):  # an error event inside the stream
             return from_status(self.id, _code_in(error.body), str(error.message))
         return broken(self.id, error)
+
+
+class OwnServerModel:
+    """A model of a server in the table; follows the table, while answers that run stay where they began."""
+
+    def __init__(self, model_id: ModelId) -> None:
+        self.id = model_id
+        self._name, self._slug = endpoints.split_name(model_id)
+        self._made: tuple[endpoints.Server, OpenAIModel] | None = None
+        self._model()
+
+    @property
+    def place(self) -> Place:
+        """CLOUD when the server is no longer there: nothing private goes to where nobody knows."""
+        server = endpoints.find(self._slug)
+        return place_of(server.url) if server else Place.CLOUD
+
+    @property
+    def context_tokens(self) -> int:
+        server = endpoints.find(self._slug)
+        return (server.context_tokens if server else None) or ASSUMED_CONTEXT
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[AdapterEvent]:
+        model = self._model()
+        if request.private and model.place is not Place.LOCAL:  # the table may have changed since the choice
+            raise ModelUnavailable(_("%(model)s is not on this network any more.") % {"model": self.id})
+        async with aclosing(model.stream(request)) as events:  # type: ignore[type-var]
+            async for event in events:
+                yield event
+
+    async def check(self) -> Health:
+        try:
+            return await self._model().check()
+        except LanguageModelError as error:
+            return Health(False, str(error))
+
+    async def warm(self, request: ChatRequest) -> None:
+        """Nothing to do: these servers keep their prompt caches themselves."""
+
+    async def aclose(self) -> None:
+        if self._made is not None:
+            await self._made[1].aclose()
+
+    def _model(self) -> OpenAIModel:
+        server = endpoints.find(self._slug)
+        if server is None:
+            raise endpoints.unknown(self.id)
+        if not server.readable:
+            raise AuthenticationFailed(endpoints.unreadable(server))
+        if self._made is None or self._made[0] != server:
+            tokens = server.context_tokens or ASSUMED_CONTEXT
+            made = OpenAIModel(self.id, url=server.url, key=server.key, name=self._name, context_tokens=tokens)
+            self._made = (server, made)
+        return self._made[1]
 
 
 async def _close(pair: tuple[ChatOpenAI, AsyncOpenAI]) -> None:
@@ -155,6 +220,7 @@ class _JsonCompletions:
     async def create(self, *, opened: list[AsyncStream[object]], **payload: Any) -> _Chunks:
         from openai import AsyncStream
 
+        payload.update(payload.pop("extra_body", None) or {})
         if self._own_server and "max_completion_tokens" in payload:
             # Most compatible servers know only the older name and would answer without a bound.
             payload["max_tokens"] = payload.pop("max_completion_tokens")

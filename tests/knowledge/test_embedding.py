@@ -13,7 +13,6 @@ import pytest
 
 from knowledge.embedding import registry
 from knowledge.embedding.errors import EmbedderUnavailable
-from knowledge.embedding.places import is_private
 from knowledge.embedding.remote import estimate_tokens
 from tests.servers import free_port
 
@@ -50,21 +49,6 @@ def test_where_texts_go(settings: Any) -> None:
     assert not registry.is_cloud("e5-small")
     settings.OLLAMA_BASE_URL = "https://ollama.example.org"
     assert registry.is_cloud("ollama:m")
-
-
-@pytest.mark.parametrize(
-    ("url", "private"),
-    [
-        ("http://localhost:1", True),
-        ("http://[::1]:1", True),
-        ("http://10.0.0.1", True),
-        ("http://ollama:11434", True),
-        ("https://8.8.8.8", False),
-        ("https://api.example.org", False),
-    ],
-)
-def test_private_places(url: str, private: bool) -> None:
-    assert is_private(url) is private
 
 
 def test_estimated_tokens() -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llm import embedded, health, policy
-from llm.registry import language_model
-from llm.types import ChatRequest, LanguageModel, Message
+from llm import embedded, health, live_order, policy
+from llm.registry import language_model, parse_models
+from llm.types import CallReport, ChatRequest, LanguageModel, Message, ModelId
+from tests.fakes import FakeLanguageModel
 from tests.servers import free_port
+
+from .local_fixtures import hub, ollama_server, small_catalogue  # noqa: F401 - fixtures
 
 WORDS = ("Small ", "steps ", "count ", "[1].")
 ERRORS: dict[str, tuple[int, dict[str, Any]]] = {
@@ -49,7 +54,11 @@ class ModelServer:
     stalls      three words, then silence                      breaks     three words, then the connection drops
     ends        three words, then a clean end without a finish nonsense   three words, then something unreadable
     error       three words, then an error event               empty      a finish without a word
-    held        one word, then waits until `release` is set    or a key of ERRORS
+    held        one word, then waits until `release` is set    busy once  429 with Retry-After, then an answer
+    or a key of ERRORS
+
+    With `context_tokens` a prompt of more tokens (counted: words and signs) is refused in the words of the server
+    whose protocol is spoken. `answers` are the texts of the next answers, instead of WORDS.
 
     `requests` holds (path, headers, body) of each request; `asked` is set when an answer that
     will not end is on its way, `left` when its client has gone.
@@ -58,6 +67,8 @@ class ModelServer:
     def __init__(self) -> None:
         self.behaviour = ""
         self.retry_after = "7"
+        self.context_tokens = 0
+        self.answers: list[str] = []
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.asked, self.left = threading.Event(), threading.Event()
         self.tags: list[dict[str, Any]] = []
@@ -113,6 +124,10 @@ class ModelServer:
             writer.close()
 
 
+def _pieces(text: str) -> list[str]:
+    return [text[at : at + 7] for at in range(0, len(text), 7)]
+
+
 class Answer:
     """One answer on the wire."""
 
@@ -131,6 +146,11 @@ class Answer:
         behaviour = self.server.behaviour
         if behaviour == "hangs":
             await self._wait_for_leaving()
+        elif behaviour == "busy once":
+            self.server.behaviour = ""
+            await self._whole(*ERRORS["busy"])
+        elif self.server.context_tokens and self._prompt_tokens() > self.server.context_tokens:
+            await self._too_long()
         elif behaviour in ERRORS:
             status, content = ERRORS[behaviour]
             if self.ollama:
@@ -143,6 +163,19 @@ class Answer:
         else:
             await self._stream(behaviour)
 
+    def _prompt_tokens(self) -> int:
+        texts = [message["content"] for message in self.body.get("messages", [])]
+        return sum(len(re.findall(r"\w+|[^\w\s]", text)) for text in texts)
+
+    async def _too_long(self) -> None:
+        limit = self.server.context_tokens
+        if self.ollama:
+            return await self._whole(400, {"error": f"input length exceeds the context length ({limit})"})
+        if self.body.get("return_progress"):
+            return await self._whole(*ERRORS["llamacpp context"])
+        message = f"This model's maximum context length is {limit} tokens, you sent {self._prompt_tokens()}."
+        await self._whole(400, {"error": {"message": message, "code": "context_length_exceeded"}})
+
     async def _stream(self, behaviour: str) -> None:
         kind = "application/x-ndjson" if self.ollama else "text/event-stream"
         self.writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
@@ -154,7 +187,8 @@ class Answer:
             delta = {"role": "assistant", "content": None}
             await self._chunk(self._event({"choices": [{"index": 0, "delta": delta}], "prompt_progress": progress}))
         if behaviour != "empty":
-            for word in WORDS[:1] if behaviour == "held" else WORDS[: 3 if behaviour else 4]:
+            words = _pieces(self.server.answers.pop(0)) if self.server.answers else WORDS
+            for word in words[:1] if behaviour == "held" else words[: 3 if behaviour else None]:
                 await self._chunk(self._word(word))
         if behaviour in ("stalls", "held"):
             return await self._wait_for_leaving()
@@ -208,7 +242,8 @@ class Answer:
 
     async def _wait_for_leaving(self) -> None:
         self.server.asked.set()
-        await self.reader.read(1)
+        with suppress(ConnectionError):  # who leaves with something unread resets the connection
+            await self.reader.read(1)
         self.server.left.set()
         raise ConnectionResetError
 
@@ -229,9 +264,11 @@ def _fresh(settings: Any, tmp_path: Path) -> Iterator[None]:
     settings.OPENAI_BASE_URL = settings.OPENAI_API_KEY = settings.COACH_MODELS = ""
     health.forget()
     policy.forget()
+    live_order._seen = ("", float("inf"))  # no order in use, and no look into the database
     embedded._seen = None
     language_model.cache_clear()
     yield
+    live_order.forget()
     language_model.cache_clear()
 
 
@@ -249,3 +286,36 @@ def ask() -> ChatRequest:
     return ChatRequest(
         [Message("system", "You are a coach."), Message("user", "How do I begin?")], max_tokens=50, temperature=0.2
     )
+
+
+@pytest.fixture
+async def online(model_server: ModelServer, settings: Any) -> AsyncIterator[ModelServer]:
+    """Every provider points to `model_server`."""
+    settings.OPENAI_BASE_URL, settings.OLLAMA_BASE_URL = f"{model_server.url}/v1", model_server.url
+    settings.LLAMACPP_SERVER = {"url": model_server.url, "key": "k", "model": "m"}
+    yield model_server
+    for model in parse_models("openai:m,ollama:m,llamacpp"):
+        await language_model(model).aclose()
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModelId]:
+    """Puts a fake adapter where the registry finds it."""
+    fakes: dict[ModelId, LanguageModel] = {}
+
+    def put(name: str, **values: Any) -> ModelId:
+        model_id = ModelId("fake", name)
+        fakes[model_id] = FakeLanguageModel(id=model_id, **values)
+        return model_id
+
+    monkeypatch.setattr("llm.switcher.language_model", lambda model_id: fakes.get(model_id) or language_model(model_id))
+    put.fakes = fakes  # type: ignore[attr-defined]
+    return put
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> list[CallReport]:
+    """What goes into the books, instead of the books themselves (tests/llm/test_calls.py)."""
+    found: list[CallReport] = []
+    monkeypatch.setattr("llm.calls.report", found.append)
+    return found

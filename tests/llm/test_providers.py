@@ -337,6 +337,7 @@ def test_openai_itself_is_a_cloud_and_a_server_of_ones_own_is_not(settings: Any)
         ("http://192.168.1.20:8000/v1", Place.LOCAL),
         ("http://ollama:11434", Place.LOCAL),
         ("http://gpu.lab.internal/v1", Place.LOCAL),
+        ("http://10.0.0.1", Place.LOCAL),
         ("https://api.openai.com/v1", Place.CLOUD),
         ("https://llm.example.org/v1", Place.CLOUD),
         ("http://8.8.8.8/v1", Place.CLOUD),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -11,64 +11,35 @@ from typing import Any
 import pytest
 
 from llm import health, registry
-from llm.errors import AuthenticationFailed, ContextTooLong, LanguageModelError, NoModelLeft, StreamBroken
-from llm.registry import language_model, parse_models
+from llm.errors import (
+    AuthenticationFailed,
+    ContextTooLong,
+    LanguageModelError,
+    NoModelLeft,
+    StreamBroken,
+)
+from llm.registry import language_model
 from llm.switcher import Limits, stream
-from llm.types import ChatRequest, Chosen, FellBack, Finished, LanguageModel, ModelId, Place, StreamEvent, Token
-from tests.fakes import FakeLanguageModel
+from llm.types import (
+    ChatRequest,
+    Chosen,
+    FellBack,
+    Finished,
+    ModelId,
+    Place,
+    StreamEvent,
+    Token,
+)
 from tests.servers import free_port
 
 from .conftest import WORDS, ModelServer
+from .switching import EMBEDDED, GUIDED, OLLAMA, OPENAI, PATIENT, SOON_GIVEN_UP, SOON_STALLED, events_of, text_of
 
-# A limit is short only where it is meant to be reached: a busy machine must not decide a test.
-SOON_STALLED = Limits(first_token=60, stall=0.3)
-SOON_GIVEN_UP = Limits(first_token=0.3, stall=60)
-PATIENT = Limits(first_token=60, stall=60)
-OPENAI, OLLAMA, EMBEDDED, GUIDED = parse_models("openai:m,ollama:m,llamacpp,guided")
-
-
-@pytest.fixture
-async def online(model_server: ModelServer, settings: Any) -> AsyncIterator[ModelServer]:
-    """Every provider points to `model_server`."""
-    settings.OPENAI_BASE_URL, settings.OLLAMA_BASE_URL = f"{model_server.url}/v1", model_server.url
-    settings.LLAMACPP_SERVER = {"url": model_server.url, "key": "k", "model": "m"}
-    yield model_server
-    for model in (OPENAI, OLLAMA, EMBEDDED):
-        await language_model(model).aclose()
-
-
-@pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModelId]:
-    """Puts a fake adapter where the registry finds it."""
-    fakes: dict[ModelId, LanguageModel] = {}
-
-    def put(name: str, **values: Any) -> ModelId:
-        model_id = ModelId("fake", name)
-        fakes[model_id] = FakeLanguageModel(id=model_id, **values)
-        return model_id
-
-    monkeypatch.setattr("llm.switcher.language_model", lambda model_id: fakes.get(model_id) or language_model(model_id))
-    put.fakes = fakes  # type: ignore[attr-defined]
-    return put
-
-
-async def _events(request: ChatRequest, *models: ModelId, limits: Limits = PATIENT) -> list[StreamEvent]:
-    return [event async for event in stream(request, models, limits)]
-
-
-def _text(events: list[StreamEvent]) -> str:
-    """What a reader is left with."""
-    text = ""
-    for event in events:
-        if isinstance(event, Token):
-            text += event.text
-        elif isinstance(event, FellBack) and event.discard:
-            text = ""
-    return text
+pytestmark = pytest.mark.usefixtures("reports")
 
 
 async def test_the_plain_case(online: ModelServer, ask: ChatRequest) -> None:
-    events = await _events(ask, OPENAI, GUIDED)
+    events = await events_of(ask, OPENAI, GUIDED)
     assert events[0] == Chosen(OPENAI, Place.LOCAL)
     assert "".join(event.text for event in events[1:-1] if isinstance(event, Token)) == "".join(WORDS)
     assert isinstance(events[-1], Finished)
@@ -98,13 +69,13 @@ async def test_the_next_model_takes_over(
 ) -> None:
     online.behaviour = behaviour
     limits = {"first_token": SOON_GIVEN_UP, "stalled": SOON_STALLED}.get(reason, PATIENT)
-    events = await _events(ask, OPENAI, GUIDED, limits=limits)
+    events = await events_of(ask, OPENAI, GUIDED, limits=limits)
     assert [event for event in events if not isinstance(event, Token | Finished)] == [
         Chosen(OPENAI, Place.LOCAL),
         FellBack(OPENAI, reason, discard),
         Chosen(GUIDED, Place.LOCAL),
     ]
-    assert _text(events).startswith("No language model is running")
+    assert text_of(events).startswith("No language model is running")
     assert isinstance(events[-1], Finished)
     assert health.record(OPENAI).failures == 1
 
@@ -112,7 +83,7 @@ async def test_the_next_model_takes_over(
 @pytest.mark.parametrize("model", [EMBEDDED, OLLAMA])
 async def test_the_other_adapters_stall_in_the_same_way(model: ModelId, online: ModelServer, ask: ChatRequest) -> None:
     online.behaviour = "stalls"
-    events = await _events(ask, model, GUIDED, limits=SOON_STALLED)
+    events = await events_of(ask, model, GUIDED, limits=SOON_STALLED)
     assert FellBack(model, "stalled", discard=True) in events
     assert await asyncio.to_thread(online.left.wait, 5)
 
@@ -120,9 +91,9 @@ async def test_the_other_adapters_stall_in_the_same_way(model: ModelId, online: 
 async def test_a_model_that_is_not_there_twice_is_passed_over(settings: Any, ask: ChatRequest) -> None:
     settings.OPENAI_BASE_URL = f"http://127.0.0.1:{free_port()}/v1"
     for _ in range(2):
-        events = await _events(ask, OPENAI, GUIDED)
+        events = await events_of(ask, OPENAI, GUIDED)
         assert events[:2] == [Chosen(OPENAI, Place.LOCAL), FellBack(OPENAI, "unavailable", discard=False)]
-    events = await _events(ask, OPENAI, GUIDED)
+    events = await events_of(ask, OPENAI, GUIDED)
     assert events[:2] == [FellBack(OPENAI, "unavailable", discard=False), Chosen(GUIDED, Place.LOCAL)]
     await language_model(OPENAI).aclose()
 
@@ -132,7 +103,7 @@ async def test_but_it_is_asked_when_no_other_is_left(install: Any, ask: ChatRequ
     for _ in range(2):
         health.failed(model, LanguageModelError("x"))
     health.record(model).open_until = health.time.monotonic() + 60
-    events = await _events(ask, model)
+    events = await events_of(ask, model)
     assert events[:2] == [FellBack(model, "unavailable", discard=False), Chosen(model, Place.LOCAL)]
     assert isinstance(events[-1], Finished)
     assert health.may_try(model), "it answered, so it is trusted again"
@@ -158,21 +129,21 @@ async def test_no_model_left_names_the_last_reason(install: Any, ask: ChatReques
 
 async def test_an_empty_list_is_no_model_left(ask: ChatRequest) -> None:
     with pytest.raises(NoModelLeft, match="COACH_MODELS"):
-        await _events(ask)
+        await events_of(ask)
 
 
 async def test_a_private_request_never_reaches_a_cloud(install: Any, ask: ChatRequest) -> None:
     cloud, local = install("cloud", place=Place.CLOUD), install("local")
-    events = await _events(replace(ask, private=True), cloud, local)
+    events = await events_of(replace(ask, private=True), cloud, local)
     assert events[0] == Chosen(local, Place.LOCAL)
     assert install.fakes[cloud].requests == []
     with pytest.raises(NoModelLeft):
-        await _events(replace(ask, private=True), cloud)
-    assert (await _events(ask, cloud, local))[0] == Chosen(cloud, Place.CLOUD)
+        await events_of(replace(ask, private=True), cloud)
+    assert (await events_of(ask, cloud, local))[0] == Chosen(cloud, Place.CLOUD)
 
 
 async def test_an_unknown_provider_is_a_failure_like_any_other(ask: ChatRequest) -> None:
-    events = await _events(ask, ModelId("nowhere", "x"), GUIDED)
+    events = await events_of(ask, ModelId("nowhere", "x"), GUIDED)
     assert events[0] == FellBack(ModelId("nowhere", "x"), "unknown_model", discard=False)
     assert isinstance(events[-1], Finished)
 
@@ -184,7 +155,7 @@ async def test_a_stream_that_never_finishes_is_broken(install: Any, ask: ChatReq
         yield Token("Half an ")
 
     monkeypatch.setattr(install.fakes[model], "stream", endless)
-    events = await _events(ask, model, GUIDED)
+    events = await events_of(ask, model, GUIDED)
     assert events[2] == FellBack(model, "broken", discard=True)
 
 
@@ -200,7 +171,7 @@ async def test_leaving_closes_the_model_at_once(online: ModelServer, ask: ChatRe
 
 async def test_a_cancelled_reader_closes_the_model_too(install: Any, ask: ChatRequest) -> None:
     model = install("held", hold=asyncio.Event())
-    reader = asyncio.create_task(_events(ask, model, limits=Limits()))
+    reader = asyncio.create_task(events_of(ask, model, limits=Limits()))
     while not install.fakes[model].requests:
         await asyncio.sleep(0)
     reader.cancel()
@@ -222,12 +193,12 @@ async def test_an_adapter_may_ask_for_more_patience(online: ModelServer, ask: Ch
     """The embedded model says itself how long it may need to read a prompt."""
     monkeypatch.setattr(type(language_model(EMBEDDED)), "first_token_seconds", lambda self, request: 0.2)
     online.behaviour = "silent"
-    events = await _events(ask, EMBEDDED, GUIDED, limits=Limits(first_token=60))
+    events = await events_of(ask, EMBEDDED, GUIDED, limits=Limits(first_token=60))
     assert events[1] == FellBack(EMBEDDED, "first_token", discard=False)
 
 
 async def test_measured_speeds_are_remembered(online: ModelServer, ask: ChatRequest) -> None:
-    await _events(ask, EMBEDDED)
+    await events_of(ask, EMBEDDED)
     assert health.prompt_speed(EMBEDDED) == 80.0
     assert health.record(EMBEDDED).completion_speed == 20.0
 

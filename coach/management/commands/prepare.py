@@ -29,10 +29,10 @@ from accounts.selectors import setup_needed
 from knowledge.embedding import registry
 from knowledge.embedding.errors import EmbedderUnavailable
 from llm.catalogue import find, model_path
+from llm.endpoints import checked_models
 from llm.errors import UnknownModel
 from llm.management.commands.fetchmodels import NOT_TO_BE_HAD
 from llm.policy import EMBEDDED, ollama_chat_model
-from llm.registry import parse_models
 from llm.types import ModelId
 
 GUIDED_MODE = "Starting in guided mode: answers are quoted passages; the next start tries again."
@@ -122,7 +122,7 @@ def _prepare_embedder() -> None:
 def _model_to_serve() -> ModelId | None:
     """The model of our own server: the first `llamacpp` of COACH_MODELS; the default one when nothing is named
     and no Ollama runs. Raises UnknownModel."""
-    named = parse_models(settings.COACH_MODELS)
+    named = checked_models(settings.COACH_MODELS)
     if named:
         return next((model for model in named if model.provider == EMBEDDED.provider), None)
     return None if ollama_chat_model() else EMBEDDED

@@ -1,0 +1,92 @@
+"""Models that compute inside this process: one after the other in one thread, first come, first served.
+
+Two at once would share the cores and both be slower than one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import AsyncGenerator, Callable
+
+from llm.types import AdapterEvent
+
+log = logging.getLogger(__name__)
+
+_line: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+_starting = threading.Lock()
+_worker: threading.Thread | None = None
+
+
+class Listener:
+    """The one who asked, as the computing thread sees it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.events: asyncio.Queue[AdapterEvent | Exception | None] = asyncio.Queue()
+        self._left = threading.Event()
+
+    @property
+    def left(self) -> bool:
+        """True when nobody listens any more; the model has to stop then."""
+        return self._left.is_set()
+
+    def leave(self) -> None:
+        self._left.set()
+
+    def put(self, event: AdapterEvent | Exception | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self.events.put_nowait, event)
+        except RuntimeError:  # its loop was closed
+            self.leave()
+
+
+async def computed(work: Callable[[Listener], None]) -> AsyncGenerator[AdapterEvent]:
+    """What `work` puts, from the thread, when its turn has come; what it raises is raised here.
+
+    Closing the iterator sets `left` at once. A work that has not begun by then never does.
+    """
+    listener = Listener()
+    _submit(lambda: _run(work, listener))
+    try:
+        while (event := await listener.events.get()) is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+    finally:
+        listener.leave()
+
+
+def waiting() -> int:
+    """How many wait in line behind the one that computes."""
+    return _line.qsize()
+
+
+def _run(work: Callable[[Listener], None], listener: Listener) -> None:
+    if listener.left:
+        return
+    try:
+        work(listener)
+    except Exception as error:
+        if listener.left:
+            log.warning("a model failed after its listener had left: %s", error)
+        listener.put(error)
+    else:
+        listener.put(None)
+
+
+def _submit(job: Callable[[], None]) -> None:
+    global _worker
+    with _starting:
+        if _worker is None or not _worker.is_alive():
+            # A daemon: loading may take a minute, and nobody should wait for it at the end of the process.
+            _worker = threading.Thread(target=_serve, name="in-process models", daemon=True)
+            _worker.start()
+    _line.put(job)
+
+
+def _serve() -> None:
+    while True:
+        _line.get()()
