@@ -40,6 +40,7 @@ class CoachOut(Schema):
 class ConversationIn(Schema):
     coach: str
     language: str | None = None
+    private: bool = False
 
 
 class ConversationOut(Schema):
@@ -47,6 +48,7 @@ class ConversationOut(Schema):
     coach: str
     title: str
     language: str
+    private: bool
     created: datetime
     updated: datetime
 
@@ -107,7 +109,9 @@ def create_conversation(request: HttpRequest, body: ConversationIn) -> Any:
     language = body.language or translation.get_language() or settings.LANGUAGE_CODE
     if language not in dict(settings.LANGUAGES):
         language = settings.LANGUAGE_CODE
-    conversation = services.start_conversation(owner_id=owner_id, coach=body.coach, language=language)
+    conversation = services.start_conversation(
+        owner_id=owner_id, coach=body.coach, language=language, private=body.private
+    )
     transaction.on_commit(lambda: conversation_opened(conversation.pk))
     return 201, conversation_summary(conversation)
 

@@ -5,7 +5,8 @@ Refusal
 ├── Empty           empty          a question without text
 ├── TooLong         too_long       more characters than QUESTION_MAX_CHARACTERS
 ├── NotFinished     not_finished   the turn to regenerate or rate is still being answered
-└── TooMany         rate_limited   more turns a minute than TURNS_PER_MINUTE
+├── TooMany         rate_limited   more turns a minute than TURNS_PER_MINUTE
+└── LimitReached    limit          what an admin allows a day or a month is used up (llm/limits.py)
 """
 
 from django.utils.translation import gettext as _
@@ -58,3 +59,10 @@ class TooMany(Refusal):
 
     def __init__(self) -> None:
         super().__init__(_("That was many messages in a short time. Wait a minute and go on."))
+
+
+class LimitReached(Refusal):
+    """The message says when it is free again."""
+
+    code = "limit"
+    status = 429

@@ -61,6 +61,9 @@ class Conversation(models.Model):
     coach = models.ForeignKey(Coach, on_delete=models.PROTECT, related_name="conversations", verbose_name=_("coach"))
     title = models.CharField(_("title"), max_length=120, blank=True)
     language = models.CharField(_("language"), max_length=5, choices=settings.LANGUAGES, default="en")
+    private = models.BooleanField(
+        _("private"), default=False, help_text=_("Only language models on this machine answer here.")
+    )
     # Turns before this one keep their text in the prompt but lose their sources (prompting.py).
     sources_from_turn = models.PositiveIntegerField(default=0, editable=False)
     created = models.DateTimeField(_("created"), auto_now_add=True)

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from llm.tokens import estimate_tokens, prompt_tokens
 from llm.types import Message
 
 PROMPTS = Path(__file__).parent / "prompts"
@@ -49,18 +50,17 @@ class PastTurn:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """`sources_from`: turns before this position lost their sources; `cut`: this happened now."""
+    """`sources_from`: turns before this position lost their sources; `cut`: this happened now, to so many sources.
+
+    `turns_left_out` are the oldest turns that are not in the prompt at all.
+    """
 
     messages: tuple[Message, ...]
     tokens: int
     sources_from: int
     cut: bool
-
-
-def estimate_tokens(text: str) -> int:
-    """Upper-side estimate without a tokenizer: 0.9 a Korean or Chinese character, 1 for 3.2 others."""
-    wide = len(_SYLLABLES.findall(text))
-    return int(wide * 0.9 + (len(text) - wide) / 3.2) + 1
+    sources_left_out: int = 0
+    turns_left_out: int = 0
 
 
 @cache
@@ -120,19 +120,25 @@ def build(
     """The messages for `now` (its answer is ignored), fitted into `context_tokens - answer_tokens`."""
     room = context_tokens - answer_tokens
     messages = _messages(opening, past, now, sources_from)
-    tokens = _count(messages)
+    tokens = prompt_tokens(messages)
     if tokens <= room:
         return Prompt(messages, tokens, sources_from, cut=False)
-    kept = list(past)
+    kept, first_shown = list(past), sources_from
     while tokens > room // 2 and sources_from <= now.position - 1:
         sources_from += 1
         messages = _messages(opening, kept, now, sources_from)
-        tokens = _count(messages)
+        tokens = prompt_tokens(messages)
     while tokens > room and kept:
         kept.pop(0)
         messages = _messages(opening, kept, now, sources_from)
-        tokens = _count(messages)
-    return Prompt(messages, tokens, sources_from, cut=True)
+        tokens = prompt_tokens(messages)
+    gone, turns = {turn.position for turn in past} - {turn.position for turn in kept}, len(past) - len(kept)
+    lost = sum(
+        len(turn.sources)
+        for turn in past
+        if turn.position >= first_shown and (turn.position < sources_from or turn.position in gone)
+    )
+    return Prompt(messages, tokens, sources_from, cut=True, sources_left_out=lost, turns_left_out=turns)
 
 
 def prefix(*, opening: tuple[Message, ...], past: Sequence[PastTurn], sources_from: int) -> tuple[Message, ...]:
@@ -154,10 +160,6 @@ def _messages(
 
 def _turn_text(turn: PastTurn, sources: Sequence[NumberedSource]) -> str:
     return user_text(question=turn.question, language=turn.language, grounded=turn.grounded, sources=sources)
-
-
-def _count(messages: Sequence[Message]) -> int:
-    return sum(estimate_tokens(message.content) + 5 for message in messages)
 
 
 def sentences(text: str) -> list[str]:

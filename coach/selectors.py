@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import override
 
 from knowledge.models import Document
+from llm import limits, live_order
+from llm.limits import Allowance
 
 from . import statements
 from .models import Coach, Conversation, Source, Turn
@@ -50,6 +53,10 @@ class TurnContext:
     sources: tuple[KnownSource, ...]
     sources_from: int
     stop_requested: bool
+    created: datetime | None = None
+    owner: int | None = None
+    private: bool = False
+    allowance: Allowance = field(default_factory=Allowance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ class OpenedConversation:
     language_models: str
     past: tuple[PastTurn, ...]
     sources_from: int
+    private: bool = False
 
 
 def active_coaches() -> QuerySet[Coach]:
@@ -100,7 +108,9 @@ def claimable_turns(*, pending_for: float = 0.0) -> list[UUID]:
 def turn_context(turn_id: UUID) -> TurnContext:
     """Raises Turn.DoesNotExist."""
     row, bases = statements.turn_with_coach(turn_id)
-    conversation, position, question, language, stop, sources_from, coach, mode, prompt, language_models = row
+    conversation, position, question, language, stop, sources_from, coach, mode, prompt, language_models = row[:10]
+    created, owner, private, live = row[10:]
+    live_order.remember(live)
     sources = _known_sources(conversation)
     return TurnContext(
         turn=turn_id,
@@ -117,7 +127,16 @@ def turn_context(turn_id: UUID) -> TurnContext:
         sources=tuple(sources.values()),
         sources_from=sources_from,
         stop_requested=stop,
+        created=created,
+        owner=owner,
+        private=private,
+        allowance=_allowance(owner, coach, language),
     )
+
+
+def _allowance(owner: int, coach: str, language: str) -> Allowance:
+    with override(language):  # its message is for the coachee
+        return limits.allowance(owner, coach)
 
 
 def opened_conversation(conversation_id: UUID) -> OpenedConversation | None:
@@ -133,6 +152,7 @@ def opened_conversation(conversation_id: UUID) -> OpenedConversation | None:
         language_models=conversation.coach.language_models,
         past=_path(conversation.pk, AFTER_ALL, _known_sources(conversation.pk)),
         sources_from=conversation.sources_from_turn,
+        private=conversation.private,
     )
 
 

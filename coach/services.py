@@ -13,8 +13,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from llm import limits
+
 from . import statements
-from .errors import Empty, NotFinished, NotFound, TooLong, TooMany
+from .errors import Empty, LimitReached, NotFinished, NotFound, TooLong, TooMany
 from .language import detect_language
 from .models import Coach, Conversation, Rating, Source, Turn
 
@@ -57,11 +59,12 @@ class Outcome:
     sources_from: int = 0
 
 
-def start_conversation(*, owner_id: int, coach: str, language: str) -> Conversation:
+def start_conversation(*, owner_id: int, coach: str, language: str, private: bool = False) -> Conversation:
+    """`private`: only language models on this machine will ever answer in it."""
     found = Coach.objects.filter(slug=coach, active=True).first()
     if found is None:
         raise NotFound
-    return Conversation.objects.create(owner_id=owner_id, coach=found, language=language)
+    return Conversation.objects.create(owner_id=owner_id, coach=found, language=language, private=private)
 
 
 def take_over_conversations(*, guest_id: int, owner_id: int) -> int:
@@ -85,6 +88,7 @@ def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str, langua
         raise Empty
     if len(text) > settings.QUESTION_MAX_CHARACTERS:
         raise TooLong(settings.QUESTION_MAX_CHARACTERS)
+    _check_limits(user_id, conversation_id)
     with transaction.atomic():
         asked = _asked(user_id, turn_id, conversation_id)
         language = language or detect_language(text, asked.language)
@@ -98,14 +102,25 @@ def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str, langua
 
 def regenerate(*, user_id: int, turn_id: UUID, new_turn_id: UUID) -> bool:
     """Ask the same question again as a sibling turn. False when the sibling was there already."""
+    turn = Turn.objects.filter(pk=turn_id, conversation__owner_id=user_id).first()
+    if turn is None:
+        raise NotFound
+    if turn.state in UNFINISHED:
+        raise NotFinished
+    _check_limits(user_id, turn.conversation_id)
     with transaction.atomic():
-        turn = Turn.objects.filter(pk=turn_id, conversation__owner_id=user_id).first()
-        if turn is None:
-            raise NotFound
-        if turn.state in UNFINISHED:
-            raise NotFinished
         asked = _asked(user_id, new_turn_id, turn.conversation_id)
         return _new_turn(asked, new_turn_id, turn.conversation_id, turn.question, turn.language, turn)
+
+
+def _check_limits(user_id: int, conversation_id: UUID) -> None:
+    """Before the transaction, for counting may take a while. Raises LimitReached."""
+    if not limits.any_set():
+        return
+    coach = Conversation.objects.filter(pk=conversation_id).values_list("coach__slug", flat=True).first()
+    allowed = limits.allowance(user_id, coach or "")
+    if not allowed.local:
+        raise LimitReached(allowed.message)
 
 
 def _asked(user_id: int, turn_id: UUID, conversation_id: UUID) -> statements.Asked:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +38,8 @@ RETURNING attempts
 _TURN = """
 SELECT turn.conversation_id, turn.position, turn.question, turn.language, turn.stop_requested,
     conversation.sources_from_turn, coach.slug, coach.mode, coach.prompt, coach.language_models,
+    turn.created, conversation.owner_id, conversation.private,
+    (SELECT live."order" FROM llm_liveorder AS live ORDER BY live.id DESC LIMIT 1),
     link.knowledgebase_id
 FROM coach_turn AS turn
 JOIN coach_conversation AS conversation ON conversation.id = turn.conversation_id
@@ -86,12 +88,13 @@ def claim(*, turn: UUID, runner: str, now: datetime, until: datetime, most: int)
 
 def turn_with_coach(turn: UUID) -> tuple[Row, tuple[int, ...]]:
     """Its row without the base, and the ids of the coach's knowledge bases. Raises Turn.DoesNotExist."""
-    found = rows(_TURN, [_id(turn)], columns=11)
+    found = rows(_TURN, [_id(turn)], columns=15)
     if not found:
         raise Turn.DoesNotExist
-    conversation, position, question, language, stop, *coach, _base = found[0]
+    conversation, position, question, language, stop, *coach, created, owner, private, live, _base = found[0]
     bases = tuple(row[-1] for row in found if row[-1] is not None)
-    return (_uuid(conversation), position, question, language, bool(stop), *coach), bases
+    asked = (_moment(created), owner, bool(private), live or "")
+    return (_uuid(conversation), position, question, language, bool(stop), *coach, *asked), bases
 
 
 def sources(conversation: UUID) -> list[Row]:
@@ -121,6 +124,11 @@ def _id(value: UUID) -> Any:
 
 def _time(value: datetime) -> Any:
     return Turn._meta.get_field("created").get_db_prep_value(value, connection)
+
+
+def _moment(value: Any) -> datetime:
+    """SQLite hands out the text it stores: UTC, without saying so."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
 
 
 def _uuid(value: Any) -> UUID | None:

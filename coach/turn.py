@@ -11,77 +11,51 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext, override
 
 from knowledge import retrieval
 from knowledge.types import Passage, SearchResult
-from llm import policy, switcher
+from llm import moderation, policy, switcher
 from llm.embedded import shown_name
 from llm.errors import LanguageModelError
 from llm.health import prompt_speed
 from llm.registry import language_model
-from llm.types import ChatRequest, Chosen, FellBack, Finished, ModelId, Place, Quote, Token, Usage
+from llm.tokens import estimate_tokens
+from llm.types import (
+    Account,
+    ChatRequest,
+    Chosen,
+    FellBack,
+    Finished,
+    ModelId,
+    Place,
+    Quote,
+    Shorter,
+    Token,
+    Trimmed,
+    Usage,
+)
 
-from . import grounding, prompting, safety
+from . import grounding, notices, prompting, safety
 from .models import Turn
+from .questions import is_question, standalone
 from .selectors import KnownSource, OpenedConversation, TurnContext, source_data
 from .services import NewSource, Outcome
-
-Emit = Callable[[str, dict[str, Any]], Awaitable[None]]
+from .token_joiner import Emit, TokenJoiner
 
 ANSWER_TOKENS = 400
 PASSAGES = 4
-JOIN_SECONDS = 0.025
 # Seconds of prompt reading a turn may cost, and its bounds in tokens (DESIGN.md, prompt economy).
 READ_SECONDS = 2.6
 FRESH_TOKENS = (140, 1600)
 SLOW_PROMPT_SPEED = 75.0  # tokens a second: the embedded model on two cores, until it is measured
 EXCERPT_LEAST = 45
 SMALLEST_CONTEXT = 2048
-
-
-class TokenJoiner:
-    """Sends the first piece of text at once and joins later ones for up to 25 ms into one event."""
-
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
-        self._parts: list[str] = []
-        self._ready = asyncio.Event()
-        self._sending = asyncio.Lock()
-        self._pump = asyncio.create_task(self._run())
-
-    def add(self, text: str) -> None:
-        if self._pump.done():
-            self._pump.result()  # raises what stopped the pump, e.g. Fenced
-        if text:
-            self._parts.append(text)
-            self._ready.set()
-
-    async def _run(self) -> None:
-        while True:
-            await self._ready.wait()
-            await self.flush()
-            await asyncio.sleep(JOIN_SECONDS)
-
-    async def flush(self) -> None:
-        self._ready.clear()
-        async with self._sending:
-            if self._parts:
-                text, self._parts = "".join(self._parts), []
-                await self._emit("token", {"text": text})
-
-    def drop(self) -> None:
-        self._parts = []
-
-    async def close(self) -> None:
-        async with self._sending:  # a piece on its way is not torn off
-            self._pump.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._pump
 
 
 @dataclass
@@ -100,6 +74,7 @@ class _Draft:
     timings: dict[str, float] = field(default_factory=dict)
     safety: str = ""
     sources_from: int = 0
+    shortened_from: int = 0  # the same in the shorter prompt that is being asked
 
     def outcome(self, state: Turn.State, **extra: Any) -> Outcome:
         return Outcome(
@@ -181,7 +156,14 @@ async def _notice(draft: _Draft, emit: Emit, code: str, message: str, **extra: A
 
 async def _answer(context: TurnContext, draft: _Draft, emit: Emit, started: float) -> None:
     models = await asyncio.to_thread(policy.resolve, context.language_models)  # it may ask whether Ollama runs
-    found = await _search(context)
+    allowed = _allowed(models, private=_stays(context))
+    if allowed != models and not context.private:
+        await _notice(draft, emit, "limit", context.allowance.message)
+    models = allowed
+    found, verdict = await asyncio.gather(
+        _search(context), moderation.moderate(context.question, context.language, private=_stays(context))
+    )
+    await _judged(context, draft, emit, verdict)
     draft.timings["retrieval"] = time.perf_counter() - started
     if found.degraded:
         await _notice(
@@ -202,16 +184,33 @@ async def _answer(context: TurnContext, draft: _Draft, emit: Emit, started: floa
         await joiner.close()
 
 
+def _stays(context: TurnContext) -> bool:
+    """Whether nothing of this turn may leave the machine."""
+    return context.private or not context.allowance.cloud
+
+
+async def _judged(context: TurnContext, draft: _Draft, emit: Emit, verdict: moderation.Verdict) -> None:
+    """A judge that sees more than our own words shows the helplines, too; anything else is noted for the admin."""
+    if not verdict.flagged or draft.safety:
+        return
+    draft.safety = "moderated"
+    if "self_harm" in verdict.categories and verdict.by != moderation.WORDS:
+        card = safety.elevated(context.language)
+        await _notice(draft, emit, "safety", card.message, card=card.card)
+        draft.safety = card.level
+
+
 async def warm(opened: OpenedConversation) -> None:
     """Have the preferred model read what the next prompt begins with, while the coachee thinks. Never raises
     for a model that is away: the turn itself will find out."""
-    models = await asyncio.to_thread(policy.resolve, opened.language_models)
+    models = _allowed(await asyncio.to_thread(policy.resolve, opened.language_models), private=opened.private)
     opening = prompting.opening(opened.mode, opened.language, opened.coach_prompt)
     request = ChatRequest(
         messages=prompting.prefix(opening=opening, past=opened.past, sources_from=opened.sources_from),
         max_tokens=1,
         conversation=str(opened.conversation),
         language=opened.language,
+        private=opened.private,
     )
     with contextlib.suppress(LanguageModelError):
         await language_model(models[0]).warm(request)
@@ -231,17 +230,6 @@ async def _search(context: TurnContext) -> SearchResult:
     return await retrieval.search(query, bases=context.bases, k=PASSAGES, language=context.language)
 
 
-def standalone(question: str, past: Sequence[prompting.PastTurn]) -> str:
-    """A follow-up of a few words ('Why?') means nothing alone: the question before it is put in front."""
-    short = len(question) < 25 if len(question.split()) < 5 else False
-    return f"{past[-1].question} {question}" if past and short else question
-
-
-def is_question(text: str) -> bool:
-    """Only a question gets the sentence 'my knowledge base has nothing about this'; a greeting does not."""
-    return text.rstrip().endswith(("?", "？", "까", "나요", "가요")) and len(text.split()) >= 2
-
-
 def fresh_tokens(models: Sequence[ModelId]) -> int:
     """How many new prompt tokens a turn may bring so that its first word comes soon, by measured speed."""
     speed = prompt_speed(models[0]) if models else None
@@ -254,7 +242,7 @@ def _number_sources(context: TurnContext, draft: _Draft, passages: Sequence[Pass
     """Give each passage its number in the conversation; cut the new ones into the budget of fresh tokens."""
     known = {source.chunk: source for source in context.sources if source.chunk is not None}
     last = max((source.n for source in context.sources), default=0)
-    left = max(budget - prompting.estimate_tokens(context.question), EXCERPT_LEAST)
+    left = max(budget - estimate_tokens(context.question), EXCERPT_LEAST)
     fresh = sum(passage.chunk not in known for passage in passages)
     for passage in passages:
         source = known.get(passage.chunk)
@@ -263,7 +251,7 @@ def _number_sources(context: TurnContext, draft: _Draft, passages: Sequence[Pass
                 continue
             share = max(left // max(fresh, 1), EXCERPT_LEAST)
             cut = prompting.excerpt(passage.text, question=context.question, tokens=share)
-            left -= prompting.estimate_tokens(f"[{last}] {cut}")
+            left -= estimate_tokens(f"[{last}] {cut}")
             fresh -= 1
             last += 1
             new = NewSource(last, passage.chunk, passage.document, passage.title, passage.location, passage.text, cut)
@@ -277,6 +265,18 @@ def _shown(source: KnownSource) -> prompting.NumberedSource:
     return prompting.NumberedSource(source.n, source.title, source.excerpt)
 
 
+def _allowed(models: list[ModelId], *, private: bool) -> list[ModelId]:
+    """What is private stays on this machine; guided mode, the last of the list, always does."""
+    return [model for model in models if _is_local(model)] if private else models
+
+
+def _is_local(model: ModelId) -> bool:
+    try:
+        return language_model(model).place is Place.LOCAL
+    except LanguageModelError:
+        return True  # it cannot be asked at all; the switcher says why
+
+
 def _context_tokens(models: Sequence[ModelId]) -> int:
     """Of the first model that can be used at all; the switcher reports the ones that cannot."""
     for model in models:
@@ -285,7 +285,7 @@ def _context_tokens(models: Sequence[ModelId]) -> int:
     return SMALLEST_CONTEXT
 
 
-def _request(context: TurnContext, draft: _Draft, models: Sequence[ModelId]) -> tuple[ChatRequest, bool]:
+def _request(context: TurnContext, draft: _Draft, models: Sequence[ModelId]) -> tuple[ChatRequest, prompting.Prompt]:
     first_shown = {new.n for new in draft.new}
     now = prompting.PastTurn(
         position=context.position,
@@ -295,23 +295,44 @@ def _request(context: TurnContext, draft: _Draft, models: Sequence[ModelId]) -> 
         grounded=bool(draft.sources),
         sources=tuple(_shown(source) for source in draft.sources if source.n in first_shown),
     )
-    prompt = prompting.build(
-        opening=prompting.opening(context.mode, context.language, context.coach_prompt),
-        past=context.past,
-        now=now,
-        sources_from=context.sources_from,
-        context_tokens=_context_tokens(models),
-        answer_tokens=ANSWER_TOKENS,
-    )
+
+    def built(context_tokens: int) -> prompting.Prompt:
+        return prompting.build(
+            opening=prompting.opening(context.mode, context.language, context.coach_prompt),
+            past=context.past,
+            now=now,
+            sources_from=draft.sources_from,
+            context_tokens=context_tokens,
+            answer_tokens=ANSWER_TOKENS,
+        )
+
+    prompt = built(_context_tokens(models))
     draft.sources_from = prompt.sources_from
     request = ChatRequest(
         messages=prompt.messages,
         max_tokens=ANSWER_TOKENS,
         conversation=str(context.conversation),
+        private=context.private,
         language=context.language,
         quotes=tuple(Quote(source.n, source.title, source.excerpt) for source in draft.sources),
+        account=_account(context),
+        tokens=prompt.tokens,
     )
-    return request, prompt.cut
+
+    def shorter(tokens: int) -> Shorter | None:
+        less = built(tokens + ANSWER_TOKENS)
+        if less.tokens >= prompt.tokens:
+            return None
+        draft.shortened_from = less.sources_from
+        cut = replace(request, messages=less.messages, tokens=less.tokens)
+        return Shorter(cut, less.sources_left_out, less.turns_left_out - prompt.turns_left_out)
+
+    return replace(request, shorter=shorter), prompt
+
+
+def _account(context: TurnContext) -> Account:
+    waited = (timezone.now() - context.created).total_seconds() if context.created else 0.0
+    return Account(coach=context.coach, user=context.owner, turn=context.turn, queue_seconds=max(waited, 0.0))
 
 
 async def _stream(
@@ -322,14 +343,9 @@ async def _stream(
     models: Sequence[ModelId],
     started: float,
 ) -> None:
-    request, cut = _request(context, draft, models)
-    if cut:
-        await _notice(
-            draft,
-            emit,
-            "context_cut",
-            gettext("The conversation is long: the coach no longer sees its oldest sources."),
-        )
+    request, prompt = _request(context, draft, models)
+    if prompt.sources_left_out or prompt.turns_left_out:
+        await _left_out(draft, emit, prompt.sources_left_out, prompt.turns_left_out)
     prefix = draft.answer
     allowed = [source.n for source in draft.sources]
     citations = grounding.CitationFilter(allowed)
@@ -345,23 +361,26 @@ async def _stream(
                 await _fell_back(draft, emit, event, joiner, prefix)
                 citations = grounding.CitationFilter(allowed)
             elif isinstance(event, Chosen):
-                await _chosen(draft, emit, event)
+                draft.shortened_from = 0  # another model is asked with the whole prompt
+                await _chosen(draft, emit, event, private=context.private)
+            elif isinstance(event, Trimmed):
+                await _left_out(draft, emit, event.sources, event.turns)
             elif isinstance(event, Finished):
                 draft.usage = event.usage
+                draft.sources_from = draft.shortened_from or draft.sources_from
     rest = citations.flush()
     draft.answer += rest
     joiner.add(rest)
 
 
-async def _chosen(draft: _Draft, emit: Emit, event: Chosen) -> None:
+async def _left_out(draft: _Draft, emit: Emit, sources: int, turns: int) -> None:
+    await _notice(draft, emit, "context_cut", notices.left_out(turns), sources=sources, turns=turns)
+
+
+async def _chosen(draft: _Draft, emit: Emit, event: Chosen, *, private: bool) -> None:
     draft.model, draft.place = shown_name(event.model), event.place.value
     if event.model.provider == "guided":
-        await _notice(
-            draft,
-            emit,
-            "guided",
-            gettext("No language model is running. You get quoted passages instead of an answer."),
-        )
+        await _notice(draft, emit, "guided", notices.guided(private=private))
     elif event.place is Place.CLOUD and any(notice["code"] == "fallback" for notice in draft.notices):
         await _notice(draft, emit, "cloud", gettext("This answer is written by a cloud service."))
 
@@ -374,5 +393,6 @@ async def _fell_back(draft: _Draft, emit: Emit, event: FellBack, joiner: TokenJo
         if prefix:
             draft.answer = prefix
             joiner.add(prefix)
-    message = gettext("The first language model did not answer, so another one took over.")
-    await _notice(draft, emit, "fallback", message, model=shown_name(event.model), reason=event.reason)
+    await _notice(
+        draft, emit, "fallback", notices.fallback(event.reason), model=shown_name(event.model), reason=event.reason
+    )

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from accounts.selectors import setup_needed
-from llm.cloud import cloud_models
+from llm.cloud import cloud_judges, cloud_models
 
 from . import selectors, services
 from .runner_channel import conversation_opened
@@ -55,7 +55,11 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
     }
     coaches = [conversation.coach] if conversation else list(selectors.active_coaches())
     context = {
-        "cloud": sorted({str(model) for coach in coaches for model in cloud_models(coach.language_models)}),
+        "cloud": sorted(
+            {str(model) for coach in coaches for model in [*cloud_models(coach.language_models), *cloud_judges()]}
+        )
+        if not (conversation and conversation.private)
+        else [],
         "coaches": coach_cards(selectors.active_coaches()),
         "coach": coach_card(conversation.coach) if conversation else None,
         "conversations": conversations,

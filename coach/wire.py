@@ -39,6 +39,7 @@ def conversation_summary(conversation: Conversation) -> dict[str, Any]:
         "coach": conversation.coach.slug,
         "title": conversation.title,
         "language": conversation.language,
+        "private": conversation.private,
         "created": conversation.created,
         "updated": conversation.updated,
     }

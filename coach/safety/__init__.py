@@ -1,5 +1,5 @@
 """The crisis layer: it works before any model, without any model."""
 
-from .screening import Screening, screen
+from .screening import Screening, elevated, screen
 
-__all__ = ["Screening", "screen"]
+__all__ = ["Screening", "elevated", "screen"]

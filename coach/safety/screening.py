@@ -33,8 +33,15 @@ class Screening:
 
 def screen(text: str, language: str) -> Screening:
     level = level_of(text)
-    if level == "none":
-        return Screening("none")
+    return Screening("none") if level == "none" else _screening(level, language)
+
+
+def elevated(language: str) -> Screening:
+    """The card for somebody whom another judge worries about."""
+    return _screening("elevated", language)
+
+
+def _screening(level: Level, language: str) -> Screening:
     words = _load("texts").get(language) or _load("texts")["en"]
     return Screening(level, words["title"], _card(words, language), words["reply"] if level == "acute" else "")
 

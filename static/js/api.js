@@ -33,7 +33,8 @@ async function request(method, path, body) {
   return data;
 }
 
-export const startConversation = (coach, language) => request("POST", "/conversations", { coach, language });
+export const startConversation = (coach, language, isPrivate) =>
+  request("POST", "/conversations", { coach, language, private: isPrivate });
 export const deleteConversation = (id) => request("DELETE", `/conversations/${id}`);
 export const readSource = (conversation, n) => request("GET", `/conversations/${conversation}/sources/${n}`);
 export const rateTurn = (turn, rating) => request("PUT", `/turns/${turn}/rating`, rating);

@@ -74,8 +74,9 @@ async function send(text) {
 /** Makes the conversation; a guest gets a session with it. False when it could not be made. */
 async function begin(turn) {
   const coach = document.querySelector("input[name=coach]:checked");
+  const isPrivate = byId("keep-here")?.checked ?? false;
   try {
-    const made = await startConversation(coach?.value ?? "", document.documentElement.lang);
+    const made = await startConversation(coach?.value ?? "", document.documentElement.lang, isPrivate);
     conversation = made.id;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

@@ -32,7 +32,8 @@ def _turn(talk: Conversation, position: int, **values: object) -> Turn:
 def test_a_turn_with_its_coach(talk: Conversation) -> None:
     turn = _turn(talk, 3, language="sv", stop_requested=True)
     row, bases = statements.turn_with_coach(turn.pk)
-    assert row == (talk.pk, 3, "Q?", "sv", True, 2, "c", "personal", "Be kind. 100 %", "guided")
+    assert row[:10] == (talk.pk, 3, "Q?", "sv", True, 2, "c", "personal", "Be kind. 100 %", "guided")
+    assert row[10:] == (turn.created, talk.owner_id, False, "")
     assert list(bases) == sorted(KnowledgeBase.objects.filter(slug__in="ab").values_list("pk", flat=True))
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from coach import turn as turn_module
 from coach.models import Turn
+from coach.questions import is_question, standalone
 from coach.selectors import KnownSource, TurnContext
-from coach.turn import final_event, fresh_tokens, is_question, run_turn, standalone
+from coach.turn import final_event, fresh_tokens, run_turn
 from knowledge.types import Passage, SearchResult
 from llm.errors import ServerFailed
 from llm.types import ModelId, Place

@@ -85,6 +85,19 @@ def test_an_invitation_opens_sign_up(client: Client, ada: User, settings) -> Non
 
 def test_people_are_told_before_they_write_that_a_cloud_may_read_it(client: Client, ada: User, coach, settings) -> None:
     settings.COACH_MODELS, settings.OPENAI_BASE_URL = "openai:gpt-4o-mini", ""
-    assert "cloud service (openai:gpt-4o-mini)" in client.get("/").content.decode()
+    page = client.get("/").content.decode()
+    assert "cloud service (openai:gpt-4o-mini)" in page
+    assert 'id="keep-here"' in page
     settings.OPENAI_BASE_URL = "http://127.0.0.1:9/v1"
-    assert "cloud service" not in client.get("/").content.decode()
+    page = client.get("/").content.decode()
+    assert "cloud service" not in page
+    assert 'id="keep-here"' not in page
+
+
+@pytest.mark.parametrize("judge", ["openai", "guard:openai:llama-guard3"])
+def test_people_are_told_that_a_judge_in_a_cloud_reads_it(
+    judge: str, client: Client, ada: User, coach, settings
+) -> None:
+    settings.COACH_MODELS, settings.COACH_MODERATION = "guided", judge
+    client.force_login(ada)
+    assert "cloud service (openai:" in client.get("/").content.decode()

@@ -1,0 +1,36 @@
+"""What a coachee is told when an answer did not come about as usual."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext, ngettext
+
+
+def fallback(reason: str) -> str:
+    """`reason` as in llm.types.FellBack."""
+    if reason == "busy":
+        return gettext("The first language model is busy, so another one took over.")
+    if reason == "capability":
+        return gettext("The first language model cannot do this, so another one took over.")
+    if reason == "context":
+        return gettext("The conversation is too long for the first language model, so another one took over.")
+    return gettext("The first language model did not answer, so another one took over.")
+
+
+def guided(*, private: bool) -> str:
+    if private:
+        return gettext(
+            "No language model is running on this machine, and a private conversation never leaves it. "
+            "You get quoted passages instead of an answer."
+        )
+    return gettext("No language model is running. You get quoted passages instead of an answer.")
+
+
+def left_out(turns: int) -> str:
+    """When the oldest sources are no longer in the prompt, nor so many of the oldest turns."""
+    if not turns:
+        return gettext("The conversation is long: the coach no longer sees its oldest sources.")
+    return ngettext(
+        "The conversation is long: the coach no longer sees its oldest question and answer, nor old sources.",
+        "The conversation is long: the coach no longer sees its %(n)d oldest questions and answers, nor old sources.",
+        turns,
+    ) % {"n": turns}
