@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import uuid
+from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -41,49 +42,77 @@ CONVERSATIONS = {
 }
 
 
-async def _turn(socket: ClientConnection, conversation: str, text: str) -> tuple[float, float]:
-    """Seconds to the first word and to the end."""
+# A follow-up that finds what the conversation has seen already.
+FOLLOW_UPS = {
+    "en": "Can you say that more shortly?",
+    "sv": "Kan du säga det kortare?",
+    "nb": "Kan du si det kortere?",
+    "ko": "더 짧게 말해 줄 수 있나요?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Seconds to the first word and to the end, and how many sources were new to the conversation."""
+
+    first: float
+    end: float
+    new: int
+
+
+async def _turn(socket: ClientConnection, conversation: str, text: str, seen: set[int]) -> Turn:
     frame = {"type": "ask", "turn": str(uuid.uuid4()), "conversation": conversation, "text": text}
-    started, first = time.perf_counter(), 0.0
+    started, first, new = time.perf_counter(), 0.0, 0
     await socket.send(json.dumps(frame))
     while True:
         event = json.loads(await asyncio.wait_for(socket.recv(), 300))
-        if event["type"] == "token" and event["text"].strip() and not first:
+        if event["type"] == "sources":
+            numbers = {source["n"] for source in event["sources"]}
+            new = len(numbers - seen)
+            seen |= numbers
+        elif event["type"] == "token" and event["text"].strip() and not first:
             first = time.perf_counter() - started
         elif event["type"] == "done":
-            return first, time.perf_counter() - started
+            return Turn(first, time.perf_counter() - started, new)
         elif event["type"] in ("failed", "error", "stopped"):
             raise RuntimeError(f"the turn ended as {event}")
 
 
-async def _conversation(application: Application, language: str, token: str) -> list[tuple[float, float]]:
+async def _conversation(application: Application, language: str, token: str) -> list[Turn]:
     body = {"coach": "personal", "language": language}
-    conversation = application.call("POST", "/api/v1/conversations", token=token, body=body)["id"]
+    made = await asyncio.to_thread(application.call, "POST", "/api/v1/conversations", token=token, body=body)
     headers = {"Authorization": f"Bearer {token}"}
+    seen: set[int] = set()
     async with connect(application.socket_url, additional_headers=headers, proxy=None) as socket:
-        return [await _turn(socket, conversation, text) for text in CONVERSATIONS[language]]
+        texts = (*CONVERSATIONS[language], FOLLOW_UPS[language])
+        return [await _turn(socket, made["id"], text, seen) for text in texts]
+
+
+async def _all(application: Application, token: str) -> list[list[Turn]]:
+    return await asyncio.gather(*(_conversation(application, language, token) for language in CONVERSATIONS))
 
 
 def measure_model(application: Application) -> list[Row]:
-    """(h) first visible words of the second and later turns, each language on its own and together."""
+    """(h) first visible words of the second and later turns, each language on its own, then four at once."""
     token = application.people(1)[0].token
-    rows, later = [], list[float]()
+    rows, later = [], list[Turn]()
     for language in CONVERSATIONS:
         turns = asyncio.run(_conversation(application, language, token))
-        firsts = [first for first, _ in turns[1:]]
-        later += firsts
-        each = ", ".join(f"{first:.1f}/{end:.1f}" for first, end in turns)
-        note = f"first word/end of each turn: {each}"
-        rows.append(
-            Row(
-                f"first words, embedded model, {language}",
-                median(firsts),
-                "s",
-                note=note,
-                load=processes.load_average(),
-            )
-        )
-    rows.append(
-        Row("first words, embedded model, median of later turns", median(later), "s", 5, load=processes.load_average())
-    )
+        later += turns[1:]
+        rows.append(_row(f"first words, embedded model, {language}", turns[1:], note=_note(turns)))
+    rows.append(_row("first words, embedded model, median of later turns", later, 5))
+    rows.append(_row("… of turns that bring three new sources or more", [turn for turn in later if turn.new >= 3], 3))
+    rows.append(_row("… of turns that bring none", [turn for turn in later if not turn.new], 1))
+    together = asyncio.run(_all(application, token))
+    each = " | ".join(_note(turns) for turns in together)
+    rows.append(_row("… four conversations at once", [t for turns in together for t in turns[1:]], 9, note=each))
     return rows
+
+
+def _row(name: str, turns: list[Turn], target: float | None = None, note: str = "") -> Row:
+    note = note or f"{len(turns)} turns"
+    return Row(name, median([turn.first for turn in turns]), "s", target, note=note, load=processes.load_average())
+
+
+def _note(turns: list[Turn]) -> str:
+    return "first word/end (new sources): " + ", ".join(f"{t.first:.1f}/{t.end:.1f} ({t.new})" for t in turns)
