@@ -19,7 +19,7 @@ setTexts(start.texts);
 let conversation = start.conversation?.id ?? null;
 const draftKey = () => conversation ?? "new";
 
-const follower = new Follower(byId("scroll"), byId("jump"));
+const follower = new Follower(byId("scroll"), byId("jump"), () => byId("start")?.hidden ?? true);
 const panel = new SourcePanel(() => conversation);
 const sidebar = new Sidebar(() => conversation);
 const socket = new ChatSocket({ onEvent, onRefused, onStatus, onError: (_code, message) => banner(message, "wrong") });
@@ -206,7 +206,7 @@ function restore() {
   }
   composer.text = readDraft(draftKey());
   composer.busy = thread.unfinished !== null;
-  follower.toEnd();
+  follower.grown();
 }
 
 if (start.signed_in) socket.connect(); // first: it opens while the rest is done

@@ -5,12 +5,15 @@ const NEAR = 64; // px
 export class Follower {
   #box;
   #jump;
+  #mayFollow;
   #follows = true;
   #last = 0;
 
-  constructor(box, jump) {
+  /** `mayFollow` says whether there is an answer to follow: the start page is read from its top. */
+  constructor(box, jump, mayFollow = () => true) {
     this.#box = box;
     this.#jump = jump;
+    this.#mayFollow = mayFollow;
     box.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     jump.addEventListener("click", () => this.toEnd(true));
     new ResizeObserver(() => this.grown()).observe(box);
@@ -29,12 +32,12 @@ export class Follower {
   }
 
   #show() {
-    this.#jump.hidden = this.#follows || this.#distance() < NEAR;
+    this.#jump.hidden = this.#follows || this.#distance() < NEAR || !this.#mayFollow();
   }
 
   /** Call after content was added. */
   grown() {
-    if (this.#follows) this.#box.scrollTop = this.#box.scrollHeight;
+    if (this.#follows && this.#mayFollow()) this.#box.scrollTop = this.#box.scrollHeight;
     this.#last = this.#box.scrollTop;
     this.#show();
   }

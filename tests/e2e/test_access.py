@@ -98,6 +98,18 @@ def test_nothing_is_wider_than_a_phone(
     context.close()
 
 
+def test_the_start_page_begins_at_its_top_on_a_small_phone(browser: Browser, house: Live) -> None:
+    context = browser.new_context(base_url=house.application.url, viewport={"width": 360, "height": 520})
+    page = context.new_page()
+    page.goto("/?try=1")
+    expect(page.get_by_test_id("composer")).to_be_visible()
+    page.wait_for_function("(box => box.scrollHeight > box.clientHeight)(document.querySelector('#scroll'))")
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.evaluate("document.querySelector('#scroll').scrollTop") == 0
+    expect(page.get_by_test_id("jump")).to_be_hidden()
+    context.close()
+
+
 def _overflow(page: Page) -> int:
     """Pixels by which the page is wider than the window."""
     return int(
