@@ -105,6 +105,8 @@ def test_the_lock_is_complete_and_is_what_runs_here(names: tuple[str, ...]) -> N
         except PackageNotFoundError:
             other.add(f"{name} is not installed")
             continue
+        if name == "torch":
+            continue  # which of its builds this machine gets (CPU or CUDA) decides what else it brings
         for text in needs:
             need = Requirement(text)
             extras = ["", *line.extras]
