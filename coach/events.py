@@ -67,11 +67,6 @@ async def _close(client: redis_asyncio.Redis) -> None:
 _clients = PerLoop(_client, _close)
 
 
-async def close_client() -> None:
-    """Close this event loop's connections; the next use makes new ones."""
-    await _clients.close()
-
-
 def log_key(turn: UUID) -> str:
     return f"turn:{turn}"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.utils.translation import gettext, ngettext
 
+from knowledge.retrieval import DENSE_PRIVATE
+
 
 def fallback(reason: str) -> str:
     """`reason` as in llm.types.FellBack."""
@@ -14,6 +16,13 @@ def fallback(reason: str) -> str:
     if reason == "context":
         return gettext("The conversation is too long for the first language model, so another one took over.")
     return gettext("The first language model did not answer, so another one took over.")
+
+
+def search(degraded: str) -> str:
+    """`degraded` as in knowledge.types.SearchResult."""
+    if degraded == DENSE_PRIVATE:
+        return gettext("This conversation stays on this machine, so the knowledge base is searched by words only.")
+    return gettext("The search in the knowledge base works only in part just now.")
 
 
 def guided(*, private: bool) -> str:

@@ -114,11 +114,14 @@ def regenerate(*, user_id: int, turn_id: UUID, new_turn_id: UUID) -> bool:
 
 
 def _check_limits(user_id: int, conversation_id: UUID) -> None:
-    """Before the transaction, for counting may take a while. Raises LimitReached."""
+    """Before the transaction, for counting may take a while. Raises NotFound, LimitReached."""
     if not limits.any_set():
         return
-    coach = Conversation.objects.filter(pk=conversation_id).values_list("coach__slug", flat=True).first()
-    allowed = limits.allowance(user_id, coach or "")
+    own = Conversation.objects.filter(pk=conversation_id, owner_id=user_id)
+    coach = own.values_list("coach__slug", flat=True).first()
+    if coach is None:
+        raise NotFound
+    allowed = limits.allowance(user_id, coach)
     if not allowed.local:
         raise LimitReached(allowed.message)
 

@@ -161,14 +161,12 @@ async def _answer(context: TurnContext, draft: _Draft, emit: Emit, started: floa
         await _notice(draft, emit, "limit", context.allowance.message)
     models = allowed
     found, verdict = await asyncio.gather(
-        _search(context), moderation.moderate(context.question, context.language, private=_stays(context))
+        _search(context, draft, started),
+        moderation.moderate(context.question, context.language, private=_stays(context)),
     )
     await _judged(context, draft, emit, verdict)
-    draft.timings["retrieval"] = time.perf_counter() - started
     if found.degraded:
-        await _notice(
-            draft, emit, found.degraded, gettext("The search in the knowledge base works only in part just now.")
-        )
+        await _notice(draft, emit, found.degraded, notices.search(found.degraded))
     if found.covered:
         draft.grounded = True
         _number_sources(context, draft, found.passages, fresh_tokens(models))
@@ -213,21 +211,20 @@ async def warm(opened: OpenedConversation) -> None:
         private=opened.private,
     )
     with contextlib.suppress(LanguageModelError):
-        await language_model(models[0]).warm(request)
+        model = language_model(models[0])
+        if model.place is Place.LOCAL:  # a cloud reads nothing before the coachee has asked
+            await model.warm(request)
 
 
-def load_models() -> None:
-    """Import what the usual models need before the first question does (LangChain: 1–2 s). Blocks."""
-    for model in policy.default_models():
-        with contextlib.suppress(LanguageModelError):
-            language_model(model)
-
-
-async def _search(context: TurnContext) -> SearchResult:
+async def _search(context: TurnContext, draft: _Draft, started: float) -> SearchResult:
     if not context.bases:
         return SearchResult(passages=(), covered=False)
     query = standalone(context.question, context.past)
-    return await retrieval.search(query, bases=context.bases, k=PASSAGES, language=context.language)
+    found = await retrieval.search(
+        query, bases=context.bases, k=PASSAGES, language=context.language, private=context.private
+    )
+    draft.timings["retrieval"] = time.perf_counter() - started
+    return found
 
 
 def fresh_tokens(models: Sequence[ModelId]) -> int:

@@ -16,6 +16,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from accounts.selectors import setup_needed
+from knowledge.selectors import cloud_embedders
 from llm.cloud import cloud_judges, cloud_models
 
 from . import selectors, services
@@ -57,6 +58,7 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
     context = {
         "cloud": sorted(
             {str(model) for coach in coaches for model in [*cloud_models(coach.language_models), *cloud_judges()]}
+            | set(cloud_embedders(coach.pk for coach in coaches))
         )
         if not (conversation and conversation.private)
         else [],

@@ -20,7 +20,7 @@ import orjson
 from . import coverage, index, lexical
 from .database import DatabaseThreads, rows
 from .embedding.errors import EmbedderUnavailable
-from .embedding.registry import embedder
+from .embedding.registry import embedder, is_cloud
 from .embedding.types import Floats
 from .errors import IndexUnavailable
 from .fusion import Candidate, Ranked, choose, fuse
@@ -31,7 +31,7 @@ from .types import Passage, SearchResult
 CANDIDATES = 40
 MOST_CHARACTERS = 2000
 GENERATION_SECONDS = 5.0  # how long a newly live generation may go unnoticed
-DENSE_UNAVAILABLE = "dense_unavailable"
+DENSE_UNAVAILABLE, DENSE_PRIVATE = "dense_unavailable", "dense_private"
 
 Ranking = list[tuple[int, float]]
 Live = list[tuple[str, str]]  # embedder id and Chroma collection of each base's live generation
@@ -42,6 +42,10 @@ _embedding = ThreadPoolExecutor(1, thread_name_prefix="embed")
 _live: dict[tuple[int, ...], tuple[float, Live]] = {}
 
 
+class _Private(EmbedderUnavailable):
+    """The embedder is in a cloud and the question is private."""
+
+
 @dataclass
 class _Search:
     """One search on its way."""
@@ -49,6 +53,7 @@ class _Search:
     query: str
     bases: tuple[int, ...]
     language: str
+    private: bool
     timings: dict[str, float] = field(default_factory=dict)
     dense: Ranking = field(default_factory=list)
     near: bool = False
@@ -56,19 +61,24 @@ class _Search:
     degraded: str = ""
 
 
-async def search(query: str, *, bases: Sequence[int], k: int = 5, language: str = "") -> SearchResult:
+async def search(
+    query: str, *, bases: Sequence[int], k: int = 5, language: str = "", private: bool = False
+) -> SearchResult:
     """The k best passages of these bases for a question in any language; no error when a stage is away.
 
     language    of the coachee ('sv'): goes first among near-equals and among translations of an article; '' for none
-    degraded    'dense_unavailable' when Chroma or the embedder did not answer: only words were searched
+    private     the question must not leave this network: no embedder in a cloud sees it
+    degraded    'dense_unavailable' when Chroma or the embedder did not answer, 'dense_private' when the embedder was
+                not asked because the question is private: only words were searched
     """
-    wanted = _Search(query.strip()[:MOST_CHARACTERS], tuple(sorted(set(bases))), language)
+    wanted = _Search(query.strip()[:MOST_CHARACTERS], tuple(sorted(set(bases))), language, private)
     if not wanted.query or not wanted.bases:
         return SearchResult(passages=(), covered=False)
     try:
         await _search_dense(wanted)
-    except (IndexUnavailable, EmbedderUnavailable):
-        wanted.dense, wanted.near, wanted.fairly_near, wanted.degraded = [], False, True, DENSE_UNAVAILABLE
+    except (IndexUnavailable, EmbedderUnavailable) as error:
+        wanted.dense, wanted.near, wanted.fairly_near = [], False, True
+        wanted.degraded = DENSE_PRIVATE if isinstance(error, _Private) else DENSE_UNAVAILABLE
     ranking, words = await _threads.call(_rank)(wanted)
     passages = tuple(_passage(ranked) for ranked in choose(ranking, k, language))
     covered = wanted.near or (wanted.fairly_near and coverage.by_words(wanted.query, words, wanted.dense))
@@ -79,6 +89,8 @@ async def _search_dense(wanted: _Search) -> None:
     """Fills in the dense ranking. Raises EmbedderUnavailable or IndexUnavailable."""
     loop = asyncio.get_running_loop()
     for embedder_id, collections in (await _collections(wanted.bases)).items():
+        if wanted.private and is_cloud(embedder_id):
+            raise _Private
         started = time.perf_counter()
         vector = await loop.run_in_executor(_embedding, _embed, embedder_id, wanted.query)
         _lap(wanted, "embed", started)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext
 
+from .embedding.registry import is_cloud
 from .errors import NotFound
-from .models import Document, KnowledgeBase
+from .models import Document, IndexGeneration, KnowledgeBase
 
 State = Document.State
+
+
+def cloud_embedders(coach_ids: Iterable[int]) -> list[str]:
+    """The embedders in a cloud that read what these coaches are asked."""
+    live = IndexGeneration.objects.filter(state=IndexGeneration.State.LIVE, base__coaches__in=coach_ids)
+    return [id_ for id_ in live.order_by("embedder").values_list("embedder", flat=True).distinct() if is_cloud(id_)]
 
 
 def bases() -> QuerySet[KnowledgeBase]:

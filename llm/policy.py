@@ -7,6 +7,7 @@ when somebody named it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import Any
@@ -16,8 +17,9 @@ from django.conf import settings
 
 from . import endpoints
 from .embedded import embedded_server
+from .errors import LanguageModelError
 from .live_order import live_models
-from .registry import parse_models
+from .registry import language_model, parse_models
 from .types import ModelId
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,13 @@ def _found_here() -> list[ModelId]:
     if embedded_server() is not None:
         models.append(EMBEDDED)
     return models
+
+
+def load_models() -> None:
+    """Import what the usual models need before the first question does (LangChain: 1–2 s). Blocks."""
+    for model in default_models():
+        with contextlib.suppress(LanguageModelError):
+            language_model(model)
 
 
 def ollama_chat_model() -> str:

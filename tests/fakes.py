@@ -80,9 +80,6 @@ class FakeEmbedder:
         self.embedded += texts
         return np.stack([self._vector(text) for text in texts]) if texts else np.zeros((0, self.dimensions), np.float32)
 
-    def embed_queries(self, texts: Sequence[str]) -> Floats:
-        return self.embed_passages(texts)
-
     def embed_query(self, text: str) -> Floats:
         return self._vector(text)
 

@@ -197,13 +197,6 @@ class E5Small:
         """Vectors of passages to be found: float32 (n, 384), L2-normalised; what is past 512 tokens is ignored."""
         return self._embed_all(PASSAGE, texts)
 
-    def embed_queries(self, texts: Sequence[str]) -> Floats:
-        """Vectors of several questions: float32 (n, 384), L2-normalised; the same as `embed_query` of each.
-
-        One after the other: threads would take longer to start than a question takes, when a core is free at all.
-        """
-        return np.array([self.embed_query(text) for text in texts], np.float32).reshape(-1, DIMENSIONS)
-
     def embed_query(self, text: str) -> Floats:
         """The vector of one question: float32 (384,), L2-normalised."""
         return self._embed(QUERY + text)

@@ -35,9 +35,6 @@ class RemoteEmbedder:
             return np.empty((0, self.dimensions), np.float32)
         return _unit(self._call(self._embeddings.embed_documents, list(texts)))
 
-    def embed_queries(self, texts: Sequence[str]) -> Floats:
-        return np.stack([self.embed_query(text) for text in texts])
-
     def embed_query(self, text: str) -> Floats:
         vector: Floats = _unit([self._call(self._embeddings.embed_query, text)])[0]
         return vector

@@ -54,9 +54,6 @@ class SentenceTransformerEmbedder:
     def embed_passages(self, texts: Sequence[str]) -> Floats:
         return self._encode(list(texts), "passage", "document")
 
-    def embed_queries(self, texts: Sequence[str]) -> Floats:
-        return self._encode(list(texts), "query")
-
     def embed_query(self, text: str) -> Floats:
         vector: Floats = self._encode([text], "query")[0]
         return vector

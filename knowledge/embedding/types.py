@@ -34,10 +34,6 @@ class Embedder(Protocol):
         """(n, dimensions)"""
         ...
 
-    def embed_queries(self, texts: Sequence[str]) -> Floats:
-        """(n, dimensions)"""
-        ...
-
     def embed_query(self, text: str) -> Floats:
         """(dimensions,)"""
         ...

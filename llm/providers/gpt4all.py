@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +22,11 @@ from django.utils.translation import gettext as _
 
 from llm.catalogue import models_dir
 from llm.errors import ContextTooLong, LanguageModelError, ModelUnavailable, ServerFailed
-from llm.types import AdapterEvent, ChatRequest, Finished, Health, ModelId, Place, Token, Usage
+from llm.types import ChatRequest, Finished, Health, ModelId, Token, Usage
 
 from .faults import message_in
 from .gguf_header import text_of
-from .in_process import Listener, computed
-from .patience import reading_seconds
+from .in_process import InProcessModel, Listener
 
 CONTEXT_TOKENS = 4096
 LOADING_SECONDS = 60.0
@@ -55,31 +52,12 @@ class Loaded:
     template: Any
 
 
-class GPT4AllModel:
+class GPT4AllModel(InProcessModel):
     """`name` is a GGUF file: a path, or a name in our folder of models or in GPT4All's own."""
 
-    place = Place.LOCAL
+    loading_seconds = LOADING_SECONDS
+    _loaded: Loaded | None
     context_tokens = CONTEXT_TOKENS
-
-    def __init__(self, model_id: ModelId) -> None:
-        self.id = model_id
-        self._loaded: Loaded | None = None
-
-    def first_token_seconds(self, request: ChatRequest) -> float:
-        return reading_seconds(self.id, request) + (0 if self._loaded else LOADING_SECONDS)
-
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[AdapterEvent]:
-        events = computed(partial(self._answer, request))
-        try:
-            async for event in events:
-                yield event
-        finally:
-            await events.aclose()
-
-    async def warm(self, request: ChatRequest) -> None:
-        """Load the model; nothing of the prompt is kept. Raises errors of llm/errors.py."""
-        async for _event in computed(self._only_load):
-            pass
 
     async def check(self) -> Health:
         """Whether the model's file is there; loads nothing."""
@@ -88,9 +66,6 @@ class GPT4AllModel:
         except LanguageModelError as error:
             return Health(False, str(error))
         return Health(True)
-
-    async def aclose(self) -> None:
-        self._loaded = None
 
     def _path(self) -> Path:
         name = self.id.name if self.id.name.lower().endswith(".gguf") else f"{self.id.name}.gguf"
@@ -116,9 +91,6 @@ class GPT4AllModel:
                     % {"model": self.id, "detail": message_in(str(error))}
                 ) from error
         return self._loaded
-
-    def _only_load(self, _listener: Listener) -> None:
-        self._load()
 
     def _answer(self, request: ChatRequest, listener: Listener) -> None:
         loaded = self._load()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,10 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from llm.errors import ContextTooLong, LanguageModelError, ModelUnavailable, ServerFailed
-from llm.types import AdapterEvent, ChatRequest, Finished, Health, ModelId, Place, Token, Usage
+from llm.types import ChatRequest, Finished, Health, ModelId, Token, Usage
 
 from .faults import message_in
-from .in_process import Listener, computed
-from .patience import reading_seconds
+from .in_process import InProcessModel, Listener
 
 if TYPE_CHECKING:
     import torch
@@ -55,34 +54,15 @@ class Loaded:
     context_tokens: int
 
 
-class HuggingFaceModel:
+class HuggingFaceModel(InProcessModel):
     """`name` is a repository of the hub, a folder, or a GGUF file. Loaded at the first call and kept."""
 
-    place = Place.LOCAL
-
-    def __init__(self, model_id: ModelId) -> None:
-        self.id = model_id
-        self._loaded: Loaded | None = None
+    loading_seconds = LOADING_SECONDS
+    _loaded: Loaded | None
 
     @property
     def context_tokens(self) -> int:
         return self._loaded.context_tokens if self._loaded else ASSUMED_CONTEXT
-
-    def first_token_seconds(self, request: ChatRequest) -> float:
-        return reading_seconds(self.id, request) + (0 if self._loaded else LOADING_SECONDS)
-
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[AdapterEvent]:
-        events = computed(partial(self._answer, request))
-        try:
-            async for event in events:
-                yield event
-        finally:
-            await events.aclose()
-
-    async def warm(self, request: ChatRequest) -> None:
-        """Load the model; nothing of the prompt is kept. Raises errors of llm/errors.py."""
-        async for _event in computed(self._only_load):
-            pass
 
     async def check(self) -> Health:
         """Whether the model is where it should be; loads nothing and asks no server."""
@@ -92,9 +72,6 @@ class HuggingFaceModel:
             except LanguageModelError as error:
                 return Health(False, str(error))
         return Health(True)
-
-    async def aclose(self) -> None:
-        self._loaded = None
 
     def _where(self) -> tuple[str, dict[str, Any]]:
         """What transformers calls the place, and what it must be told beside it. Raises ModelUnavailable."""
@@ -120,9 +97,6 @@ class HuggingFaceModel:
             with self._translated(loading=True):
                 self._loaded = _load(where, options)
         return self._loaded
-
-    def _only_load(self, _listener: Listener) -> None:
-        self._load()
 
     def _answer(self, request: ChatRequest, listener: Listener) -> None:
         loaded = self._load()

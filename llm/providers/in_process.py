@@ -9,9 +9,14 @@ import asyncio
 import logging
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from typing import Any
 
-from llm.types import AdapterEvent
+from llm.types import AdapterEvent, ChatRequest, ModelId, Place
+
+from .patience import reading_seconds
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +62,50 @@ async def computed(work: Callable[[Listener], None]) -> AsyncGenerator[AdapterEv
             yield event
     finally:
         listener.leave()
+
+
+class InProcessModel(ABC):
+    """What adapters of models in this process share. They load at the first call and keep what they loaded.
+
+    loading_seconds    how long the first call may take more
+    """
+
+    place = Place.LOCAL
+    loading_seconds: float
+
+    def __init__(self, model_id: ModelId) -> None:
+        self.id = model_id
+        self._loaded: Any = None
+
+    def first_token_seconds(self, request: ChatRequest) -> float:
+        return reading_seconds(self.id, request) + (0 if self._loaded else self.loading_seconds)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[AdapterEvent]:
+        events = computed(partial(self._answer, request))
+        try:
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
+
+    async def warm(self, request: ChatRequest) -> None:
+        """Load the model; nothing of the prompt is kept. Raises errors of llm/errors.py."""
+        async for _event in computed(self._only_load):
+            pass
+
+    async def aclose(self) -> None:
+        self._loaded = None
+
+    def _only_load(self, _listener: Listener) -> None:
+        self._load()
+
+    @abstractmethod
+    def _load(self) -> Any:
+        """What answering needs; runs in the computing thread only. Raises errors of llm/errors.py."""
+
+    @abstractmethod
+    def _answer(self, request: ChatRequest, listener: Listener) -> None:
+        """Put the answer's events; runs in the computing thread only. Raises errors of llm/errors.py."""
 
 
 def waiting() -> int:

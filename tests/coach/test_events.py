@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
@@ -12,15 +11,9 @@ from django.test import override_settings
 
 from coach import events
 from coach.events import Event, Fenced, LogUnavailable, LogWriter, read_log
+from llm.loops import close_clients
 
 pytestmark = pytest.mark.usefixtures("broker")
-
-
-@pytest.fixture(autouse=True)
-async def own_client() -> AsyncIterator[None]:
-    """redis connections belong to the event loop that made them, and every test has a loop of its own."""
-    yield
-    await events.close_client()
 
 
 async def collect(turn: uuid.UUID) -> list[Event]:
@@ -142,7 +135,7 @@ async def test_a_writer_that_was_cancelled_in_mid_write_can_still_write_the_end(
 
 
 async def test_a_server_that_is_gone_is_one_kind_of_error(tmp_path) -> None:
-    await events.close_client()
+    await close_clients()
     with override_settings(REDIS_URL=f"unix://{tmp_path}/nobody.sock?db=0"):
         writer = LogWriter(uuid.uuid4(), 1)
         with pytest.raises(LogUnavailable):
@@ -151,7 +144,7 @@ async def test_a_server_that_is_gone_is_one_kind_of_error(tmp_path) -> None:
             await writer.write("token", {"text": "a"})
         with pytest.raises(LogUnavailable):
             await anext(read_log(uuid.uuid4(), block=0.01))
-        await events.close_client()
+        await close_clients()
 
 
 def test_a_frame_is_json_with_its_turn_and_number() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from django.utils import timezone
 from coach import errors, selectors, services
 from coach import turn as turn_module
 from coach.models import Coach, Conversation, Turn
-from coach.turn import run_turn
+from coach.selectors import OpenedConversation
+from coach.turn import run_turn, warm
 from knowledge.types import SearchResult
 from llm import limits, moderation
 from llm.limits import Allowance
@@ -136,3 +138,38 @@ async def test_what_is_private_is_judged_on_this_machine(
 async def test_a_phrase_of_the_word_list_is_noted_without_a_card(models: list[FakeLanguageModel]) -> None:
     outcome = await run_turn(context(question="How do I make a bomb?"), Events())
     assert (outcome.safety, outcome.notices) == ("moderated", [])
+
+
+@pytest.mark.django_db
+def test_a_limit_says_nothing_about_the_conversation_of_somebody_else(talk: Conversation, bob: Any) -> None:
+    Limit.objects.create(per_user=True, turns=1, period="day", cloud_only=False)
+    ModelCall.objects.create(
+        started=timezone.now(), model="fake:m", place="local", coach="limited", user=bob, turn=uuid.uuid4()
+    )
+    with pytest.raises(errors.NotFound):
+        services.ask(user_id=bob.pk, turn_id=uuid.uuid4(), conversation_id=talk.pk, text="Hi?")
+
+
+async def test_opening_a_conversation_sends_nothing_to_a_cloud(models: list[FakeLanguageModel]) -> None:
+    opened = OpenedConversation(uuid.uuid4(), "en", "personal", "", "", past=(), sources_from=0)
+    await warm(opened)
+    assert models[0].warmed == []
+    await warm(replace(opened, private=True))
+    assert len(models[1].warmed) == 1
+
+
+async def test_the_search_is_told_that_a_question_is_private(
+    models: list[FakeLanguageModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    async def search(*_args: Any, private: bool, **_kwargs: Any) -> SearchResult:
+        asked.append(private)
+        return SearchResult(passages=(), covered=False, degraded="dense_private" if private else "")
+
+    monkeypatch.setattr(turn_module.retrieval, "search", search)
+    outcome = await run_turn(context(private=True), Events())
+    await run_turn(context(), Events())
+    assert asked == [True, False]
+    assert outcome.notices[0]["code"] == "dense_private"
+    assert "words only" in outcome.notices[0]["message"]

@@ -5,6 +5,7 @@ from django.test import Client
 
 from accounts.models import User
 from coach.models import Conversation
+from knowledge.models import IndexGeneration, KnowledgeBase
 
 pytestmark = pytest.mark.django_db
 
@@ -101,3 +102,15 @@ def test_people_are_told_that_a_judge_in_a_cloud_reads_it(
     settings.COACH_MODELS, settings.COACH_MODERATION = "guided", judge
     client.force_login(ada)
     assert "cloud service (openai:" in client.get("/").content.decode()
+
+
+def test_people_are_told_of_an_embedder_in_a_cloud(client: Client, ada: User, coach, settings) -> None:
+    settings.COACH_MODELS, settings.OPENAI_BASE_URL = "guided", ""
+    base = KnowledgeBase.objects.create(slug="far", name="Far")
+    IndexGeneration.objects.create(
+        base=base, embedder="openai:text-embedding-3-small", dimensions=3, collection="kb-far", state="live"
+    )
+    client.force_login(ada)
+    assert "cloud service" not in client.get("/").content.decode()
+    coach.knowledge_bases.add(base)
+    assert "cloud service (openai:text-embedding-3-small)" in client.get("/").content.decode()

@@ -98,6 +98,20 @@ async def test_a_passage_says_where_it_stands(knowledge: Any) -> None:
     assert set(found.timings) == {"embed", "dense", "lexical", "load"}
 
 
+async def test_a_private_question_is_not_embedded_in_a_cloud(knowledge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrieval, "is_cloud", lambda _id: True)
+    asked: list[str] = []
+    embed = retrieval._embed
+    monkeypatch.setattr(retrieval, "_embed", lambda id_, query: asked.append(query) or embed(id_, query))
+    found = await retrieval.search("What is the GROW model?", bases=[knowledge.pk], language="en", private=True)
+    assert asked == []
+    assert found.degraded == "dense_private"
+    assert found.covered
+    assert (await first_document(found)).filename == "grow-model.md"
+    await retrieval.search("What is the GROW model?", bases=[knowledge.pk], language="en")
+    assert asked == ["What is the GROW model?"]
+
+
 async def test_words_alone_when_chroma_is_away(knowledge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*args: Any) -> Any:
         raise IndexUnavailable

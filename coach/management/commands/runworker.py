@@ -13,9 +13,9 @@ from channels.management.commands.runworker import Command as ChannelsCommand
 from channels.worker import Worker
 
 from coach.runner_channel import CHANNEL
-from coach.turn import load_models
 from knowledge import search_channel
 from knowledge.embedding.registry import embedder
+from llm.policy import load_models
 
 log = logging.getLogger(__name__)
 
