@@ -54,10 +54,10 @@ VOCABULARY = "knowledge_lexical_terms"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is indexed of one chunk: its id, its base, and its text with title and headings."""
+    """What is indexed of one chunk: its id, its splitting, and its text with title and headings."""
 
     chunk: int
-    base: int
+    splitting: int
     text: str
 
 
@@ -109,9 +109,9 @@ def rows(entries: Iterable[Entry]) -> list[Row]:
     for entry in entries:
         found = terms(entry.text)
         if postgresql:
-            made.append((entry.chunk, entry.base, _length_factor(len(found)), _tsvector(found)))
+            made.append((entry.chunk, entry.splitting, _length_factor(len(found)), _tsvector(found)))
         else:
-            made.append((entry.chunk, f"b{entry.base}", " ".join(found)))
+            made.append((entry.chunk, f"s{entry.splitting}", " ".join(found)))
     return made
 
 
@@ -123,7 +123,9 @@ def add(made: Sequence[Row], *, fresh: bool = False) -> None:
     if not fresh:
         remove([int(row[0]) for row in made])
     columns = (
-        ("chunk_id", "base_id", "factor", "terms") if connection.vendor == "postgresql" else ("rowid", "base", "terms")
+        ("chunk_id", "splitting_id", "factor", "terms")
+        if connection.vendor == "postgresql"
+        else ("rowid", "splitting", "terms")
     )
     marks = ", ".join(["%s"] * len(columns))
     with connection.cursor() as cursor:
@@ -140,10 +142,10 @@ def remove(chunks: Sequence[int]) -> None:
             cursor.execute(f"DELETE FROM {TABLE} WHERE {column} IN ({marks})", list(some))  # noqa: S608
 
 
-def search(query: str, base_ids: Sequence[int], k: int) -> Hits:
-    """The best chunks of these bases, at most k."""
+def search(query: str, splittings: Sequence[int], k: int) -> Hits:
+    """The best chunks of these splittings, at most k."""
     wanted = query_terms(query)
-    if not wanted or not base_ids:
+    if not wanted or not splittings:
         return Hits()
     postgresql = connection.vendor == "postgresql"
     [[chunks]] = database.rows("SELECT count(*) FROM knowledge_chunk", (), columns=1)
@@ -152,7 +154,7 @@ def search(query: str, base_ids: Sequence[int], k: int) -> Hits:
         return Hits()
     chosen = choose(counts, chunks)
     find = _find_postgresql if postgresql else _find_sqlite
-    ranking = find({term: rarity(counts[term], chunks) for term in chosen}, base_ids, k)
+    ranking = find({term: rarity(counts[term], chunks) for term in chosen}, splittings, k)
     unknown = UNKNOWN_SHARE * (len(wanted) - len(counts)) * rarity(0, chunks)
     return Hits(ranking, unknown + sum(rarity(counts[term], chunks) for term in chosen))
 
@@ -192,13 +194,13 @@ def _counts_sqlite(wanted: Sequence[str]) -> dict[str, int]:
     return {term: count for term, count in database.rows(statement, wanted, columns=2)}
 
 
-def _find_sqlite(chosen: Mapping[str, float], base_ids: Sequence[int], k: int) -> tuple[tuple[int, float], ...]:
-    bases = " OR ".join(f"b{int(base)}" for base in base_ids)
+def _find_sqlite(chosen: Mapping[str, float], splittings: Sequence[int], k: int) -> tuple[tuple[int, float], ...]:
+    cuts = " OR ".join(f"s{int(splitting)}" for splitting in splittings)
     words = " OR ".join(f'"{term}"' for term in chosen)
     statement = (
         f"SELECT rowid, -bm25({TABLE}, 0, 1) AS score FROM {TABLE} WHERE {TABLE} MATCH %s ORDER BY score DESC LIMIT %s"  # noqa: S608
     )
-    found = database.rows(statement, [f"base : ({bases}) AND terms : ({words})", k], columns=2)
+    found = database.rows(statement, [f"splitting : ({cuts}) AND terms : ({words})", k], columns=2)
     return tuple((row[0], float(row[1])) for row in found)
 
 
@@ -213,9 +215,10 @@ _RANKED = """
 SELECT entry.chunk_id, sum(wanted.weight) * entry.factor AS score
 FROM unnest(%s::text[], %s::float8[]) AS wanted(term, weight)
 CROSS JOIN LATERAL (
-    SELECT chunk_id, base_id, factor FROM knowledge_lexical WHERE terms @@ quote_literal(wanted.term)::tsquery OFFSET 0
+    SELECT chunk_id, splitting_id, factor FROM knowledge_lexical
+    WHERE terms @@ quote_literal(wanted.term)::tsquery OFFSET 0
 ) AS entry
-WHERE entry.base_id = ANY(%s)
+WHERE entry.splitting_id = ANY(%s)
 GROUP BY entry.chunk_id, entry.factor ORDER BY score DESC, entry.chunk_id LIMIT %s
 """
 # What BM25 (k1 = 1.2) gains by the first, second … occurrence in a chunk of usual length.
@@ -227,10 +230,10 @@ def _counts_postgresql(wanted: Sequence[str]) -> dict[str, int]:
     return {term: count for term, count in database.rows(_COUNTS, [list(wanted)], columns=2) if count}
 
 
-def _find_postgresql(chosen: Mapping[str, float], base_ids: Sequence[int], k: int) -> tuple[tuple[int, float], ...]:
+def _find_postgresql(chosen: Mapping[str, float], splittings: Sequence[int], k: int) -> tuple[tuple[int, float], ...]:
     words = [_numbered(term, at) for at in range(len(_GAINS)) for term in chosen]
     weights = [max(rarity, 1e-6) * gain for gain in _GAINS for rarity in chosen.values()]
-    found = database.rows(_RANKED, [words, weights, list(base_ids), k], columns=2)
+    found = database.rows(_RANKED, [words, weights, list(splittings), k], columns=2)
     return tuple((row[0], float(row[1])) for row in found)
 
 

@@ -1,7 +1,8 @@
 """What the coach may cite.
 
-    KnowledgeBase 1─* IndexGeneration   exactly one generation of a base is live
-    KnowledgeBase 1─* Document 1─* Chunk
+    KnowledgeBase 1─* Splitting 1─* IndexGeneration   exactly one generation of a base is live
+    KnowledgeBase 1─* Document 1─* Chunk *─1 Splitting
+                          └───1─* QuestionAnswer      points to a stretch of the text, so to a chunk of any splitting
 
 SQL is the truth: Chroma holds one collection per generation and can be rebuilt from here.
 """
@@ -19,6 +20,7 @@ class KnowledgeBase(models.Model):
     slug = models.SlugField(_("short name"), unique=True, max_length=60)
     name = models.CharField(_("name"), max_length=200)
     description = models.TextField(_("description"), blank=True)
+    languages = models.JSONField(_("languages"), default=list, blank=True, help_text=_("Those of its documents."))
     created = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
@@ -30,22 +32,66 @@ class KnowledgeBase(models.Model):
         return self.name
 
 
+class Splitting(models.Model):
+    """One way of cutting a base's documents into chunks: generations that cut alike share them.
+
+    splitter    `splitting.splitter_id`: the rule, and the embedder whose tokens it counts
+    """
+
+    base = models.ForeignKey(KnowledgeBase, on_delete=models.CASCADE, related_name="splittings")
+    splitter = models.CharField(max_length=240)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["base", "splitter"], name="one_splitting_each")]
+
+    def __str__(self) -> str:
+        return f"{self.base} · {self.splitter}"
+
+
 class IndexGeneration(models.Model):
-    """One embedding model's complete index of a knowledge base."""
+    """One embedding model's complete index of a knowledge base.
+
+    building ─► ready ─► live ─► retired ─► (removed)
+       │  ▲               ▲         │
+       ▼  └─ retry        └─────────┘ roll-back
+    failed | cancelled
+
+    While it is not live, `chunks_done` of `chunks_total` are embedded. What arrives meanwhile is written to it, too.
+    recall      what the gate found: {"sv": {"questions": 40, "live": 0.95, "new": 0.97}, …}
+    coverage    thresholds of "covered" calibrated for this generation; {} for those of its embedder
+    """
 
     class State(models.TextChoices):
         BUILDING = "building", _("being built")
+        READY = "ready", _("ready to go live")
         LIVE = "live", _("live")
         RETIRED = "retired", _("retired")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
 
     base = models.ForeignKey(KnowledgeBase, on_delete=models.CASCADE, related_name="generations")
+    splitting = models.ForeignKey(Splitting, on_delete=models.CASCADE, related_name="generations")
     embedder = models.CharField(_("embedder"), max_length=200)
     dimensions = models.PositiveIntegerField(_("dimensions"))
     collection = models.CharField(_("Chroma collection"), max_length=100, unique=True)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.BUILDING)
+    switch_when_ready = models.BooleanField(_("goes live when it is ready"), default=True)
+    chunks_total = models.PositiveIntegerField(_("chunks"), default=0, editable=False)
+    chunks_done = models.PositiveIntegerField(default=0, editable=False)
+    error_code = models.CharField(max_length=40, blank=True, editable=False)
+    error = models.TextField(_("what went wrong"), blank=True, editable=False)
+    recall = models.JSONField(_("recall"), default=dict, editable=False)
+    coverage = models.JSONField(_("thresholds"), default=dict, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    lease_owner = models.CharField(max_length=80, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
     created = models.DateTimeField(_("created"), auto_now_add=True)
+    live_since = models.DateTimeField(_("live since"), null=True, editable=False)
+    retired = models.DateTimeField(_("retired"), null=True, editable=False)
 
     class Meta:
+        ordering = ["-created"]
         verbose_name = _("index generation")
         verbose_name_plural = _("index generations")
         constraints = [
@@ -90,6 +136,16 @@ class Document(models.Model):
         editable=False,
         help_text="'sv/grow-model': belongs to starter_knowledge/.",
     )
+    replaces = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="newer",
+        editable=False,
+        help_text="The version that goes when this one is searchable.",
+    )
+    url = models.URLField(_("address"), max_length=2000, blank=True, editable=False)
     file = models.FileField(_("file"), upload_to=document_path, max_length=200)
     sha256 = models.CharField(max_length=64, db_index=True, editable=False)
     bytes = models.PositiveBigIntegerField(_("size in bytes"), default=0, editable=False)
@@ -139,6 +195,7 @@ class Chunk(models.Model):
     """A passage: `document.text[start:end]`. `headings` is the path above it, `page` counts from 1."""
 
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="chunks")
+    splitting = models.ForeignKey(Splitting, on_delete=models.CASCADE, related_name="chunks")
     position = models.PositiveIntegerField()
     start = models.PositiveIntegerField()
     end = models.PositiveIntegerField()
@@ -150,8 +207,87 @@ class Chunk(models.Model):
     class Meta:
         ordering = ["document", "position"]
         constraints = [
-            models.UniqueConstraint(fields=["document", "position"], name="chunk_position_once"),
+            models.UniqueConstraint(fields=["document", "splitting", "position"], name="chunk_position_once"),
         ]
 
     def __str__(self) -> str:
         return f"{self.document_id} #{self.position}"
+
+
+class QuestionAnswer(models.Model):
+    """A question that `document.text[start:end]` answers: proposed by a language model, approved by a person.
+
+    Approved ones are extra entries of the index that lead to their passage, and gold questions of the recall gate.
+    """
+
+    class State(models.TextChoices):
+        PROPOSED = "proposed", _("proposed")
+        APPROVED = "approved", _("approved")
+        REJECTED = "rejected", _("rejected")
+
+    document = models.ForeignKey(
+        Document, on_delete=models.CASCADE, related_name="questions", verbose_name=_("document")
+    )
+    start = models.PositiveIntegerField(editable=False)
+    end = models.PositiveIntegerField(editable=False)
+    question = models.TextField(_("question"), max_length=500)
+    answer = models.TextField(_("answer"), max_length=4000)
+    language = models.CharField(_("language"), max_length=5, blank=True, choices=settings.LANGUAGES)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.PROPOSED, db_index=True)
+    model = models.CharField(_("written by"), max_length=200, blank=True, editable=False)
+    reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+    reviewed = models.DateTimeField(_("reviewed"), null=True, editable=False)
+    created = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["document", "start", "pk"]
+        verbose_name = _("question and answer")
+        verbose_name_plural = _("questions and answers")
+
+    def __str__(self) -> str:
+        return self.question[:80]
+
+
+class PassagePair(models.Model):
+    """Two passages of a base that an admin should look at."""
+
+    class Kind(models.TextChoices):
+        DUPLICATE = "duplicate", _("near-duplicates")
+        CONTRADICTION = "contradiction", _("contradict each other")
+
+    base = models.ForeignKey(KnowledgeBase, on_delete=models.CASCADE, related_name="pairs")
+    one = models.ForeignKey(Chunk, on_delete=models.CASCADE, related_name="+")
+    other = models.ForeignKey(Chunk, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(_("kind"), max_length=15, choices=Kind)
+    similarity = models.FloatField(_("cosine"))
+    note = models.TextField(_("why"), blank=True)
+    dismissed = models.BooleanField(_("is fine so"), default=False)
+    created = models.DateTimeField(_("found"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["-similarity"]
+        verbose_name = _("pair of passages")
+        verbose_name_plural = _("pairs of passages")
+        constraints = [models.UniqueConstraint(fields=["one", "other"], name="pair_once")]
+
+    def __str__(self) -> str:
+        return f"{self.one} / {self.other}"
+
+
+class IndexMap(models.Model):
+    """A generation's chunks on a plane, for the map page.
+
+    axes      how to place one more vector: {"mean": […], "x": […], "y": […], "scale": …}
+    points    [[chunk id, document number, x, y], …], x and y from 0 to 1; `documents`: the UUIDs by number
+    """
+
+    generation = models.OneToOneField(IndexGeneration, primary_key=True, on_delete=models.CASCADE, related_name="map")
+    axes = models.JSONField(default=dict)
+    documents = models.JSONField(default=list)
+    points = models.JSONField(default=list)
+    created = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return str(self.generation)

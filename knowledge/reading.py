@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,31 +38,38 @@ def read(token: str, embedder: Embedder, beat: Callable[[], None]) -> list[Work]
 
     What cannot be parsed is failed with its reason. beat: called about each second, to renew leases.
     """
-    documents = list(leases.claimed(token).order_by("created"))
+    documents = list(leases.claimed(token).select_related("base").order_by("created"))
+    generations = _generations(documents, embedder)
     parsed: list[_Parsed] = []
     for document, loaded in _load([document for document in documents if not document.chunks_total], beat):
         if isinstance(loaded, LoadError):
             leases.fail(token, document.pk, loaded)
         else:
-            parsed.append(_Parsed(document, loaded, split(loaded, embedder.count_tokens)))
+            splitting = generations[document.base_id].splitting_id
+            parsed.append(_Parsed(document, splitting, loaded, split(loaded, embedder.count_tokens)))
     for some in _batches(parsed):
         if len(some) == 1:
             _write_one(token, some[0], beat)
         else:
             _write_together(token, some)
             beat()
-    return _works(token, embedder)
+    return _works(token, generations)
 
 
-def _works(token: str, embedder: Embedder) -> list[Work]:
-    documents = list(leases.claimed(token).select_related("base").order_by("created"))
-    generations = {
+def _generations(documents: Sequence[Document], embedder: Embedder) -> dict[int, IndexGeneration]:
+    """The live generation of each base, made for this embedder where there is none."""
+    return {
         base.pk: services.live_generation(base=base, embedder=embedder.id, dimensions=embedder.dimensions)
         for base in {document.base.pk: document.base for document in documents}.values()
     }
+
+
+def _works(token: str, generations: Mapping[int, IndexGeneration]) -> list[Work]:
+    documents = list(leases.claimed(token).order_by("created"))
     left: dict[UUID, list[tuple[int, str]]] = {document.pk: [] for document in documents}
     titles = {document.pk: document.title for document in documents}
-    rows = Chunk.objects.filter(document__in=titles, position__gte=F("document__chunks_done"))
+    splittings = {generation.splitting_id for generation in generations.values()}
+    rows = Chunk.objects.filter(document__in=titles, splitting__in=splittings, position__gte=F("document__chunks_done"))
     for pk, document, headings, text in rows.order_by("document", "position").values_list(
         "pk", "document_id", "headings", "text"
     ):
@@ -76,6 +83,7 @@ def _works(token: str, embedder: Embedder) -> list[Work]:
 @dataclass(frozen=True, slots=True)
 class _Parsed:
     document: Document
+    splitting: int
     loaded: LoadedDocument
     drafts: Sequence[ChunkDraft]
 
@@ -120,7 +128,7 @@ def _write_together(token: str, some: Sequence[_Parsed]) -> None:
         _remove_left_over([one.document for one in mine])
         _keep_texts(mine)
         drafts = [(one, at, draft) for one in mine for at, draft in enumerate(one.drafts)]
-        chunks = Chunk.objects.bulk_create(_chunk(one.document, at, draft) for one, at, draft in drafts)
+        chunks = Chunk.objects.bulk_create(_chunk(one, at, draft) for one, at, draft in drafts)
         _add_words([(chunk, one, draft) for chunk, (one, _, draft) in zip(chunks, drafts, strict=True)])
         for one in mine:
             leases.claimed(token).filter(pk=one.document.pk).update(
@@ -143,7 +151,7 @@ def _write_one(token: str, one: _Parsed, beat: Callable[[], None]) -> None:
                 _remove_left_over([document])
                 _keep_texts([one])
                 leases.claimed(token).filter(pk=document.pk).update(title=one.title)
-            chunks = Chunk.objects.bulk_create(_chunk(document, first + at, draft) for at, draft in enumerate(some))
+            chunks = Chunk.objects.bulk_create(_chunk(one, first + at, draft) for at, draft in enumerate(some))
             _add_words([(chunk, one, draft) for chunk, draft in zip(chunks, some, strict=True)])
             if first + WRITE_BATCH >= len(drafts):
                 leases.claimed(token).filter(pk=document.pk).update(chunks_total=len(drafts), chunks_done=0)
@@ -169,16 +177,17 @@ def _keep_texts(parsed: Sequence[_Parsed]) -> None:
 def _add_words(written: Sequence[tuple[Chunk, _Parsed, ChunkDraft]]) -> None:
     lexical.add(
         lexical.rows(
-            lexical.Entry(chunk.pk, one.document.base_id, passage_text(one.title, draft.headings, draft.text))
+            lexical.Entry(chunk.pk, one.splitting, passage_text(one.title, draft.headings, draft.text))
             for chunk, one, draft in written
         ),
         fresh=True,
     )
 
 
-def _chunk(document: Document, position: int, draft: ChunkDraft) -> Chunk:
+def _chunk(one: _Parsed, position: int, draft: ChunkDraft) -> Chunk:
     return Chunk(
-        document=document,
+        document=one.document,
+        splitting_id=one.splitting,
         position=position,
         start=draft.start,
         end=draft.end,

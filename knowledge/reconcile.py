@@ -42,7 +42,7 @@ def reconcile() -> int:
 
 
 def _reconcile(generation: IndexGeneration) -> int:
-    chunks = Chunk.objects.filter(document__base=generation.base_id)
+    chunks = Chunk.objects.filter(splitting=generation.splitting_id)
     ready = chunks.filter(document__state=State.READY)
     if index.count(generation.collection) == ready.count():
         return 0

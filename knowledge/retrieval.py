@@ -24,8 +24,8 @@ from .embedding.registry import embedder, is_cloud
 from .embedding.types import Floats
 from .errors import IndexUnavailable
 from .fusion import Candidate, Ranked, choose, fuse
-from .models import IndexGeneration
-from .types import Passage, SearchResult
+from .generations import live_indexes
+from .types import LiveIndex, Passage, SearchResult
 
 # From each ranking and base; what repeats drop must leave enough.
 CANDIDATES = 40
@@ -34,12 +34,11 @@ GENERATION_SECONDS = 5.0  # how long a newly live generation may go unnoticed
 DENSE_UNAVAILABLE, DENSE_PRIVATE = "dense_unavailable", "dense_private"
 
 Ranking = list[tuple[int, float]]
-Live = list[tuple[str, str]]  # embedder id and Chroma collection of each base's live generation
 
 _threads = DatabaseThreads("search")
 # One question after the other: 3 ms each, and gathering them into batches only made all wait for the last one.
 _embedding = ThreadPoolExecutor(1, thread_name_prefix="embed")
-_live: dict[tuple[int, ...], tuple[float, Live]] = {}
+_live: dict[tuple[int, ...], tuple[float, list[LiveIndex]]] = {}
 
 
 class _Private(EmbedderUnavailable):
@@ -54,6 +53,7 @@ class _Search:
     bases: tuple[int, ...]
     language: str
     private: bool
+    live: list[LiveIndex] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
     dense: Ranking = field(default_factory=list)
     near: bool = False
@@ -74,6 +74,7 @@ async def search(
     wanted = _Search(query.strip()[:MOST_CHARACTERS], tuple(sorted(set(bases))), language, private)
     if not wanted.query or not wanted.bases:
         return SearchResult(passages=(), covered=False)
+    wanted.live = await _live_indexes(wanted.bases)
     try:
         await _search_dense(wanted)
     except (IndexUnavailable, EmbedderUnavailable) as error:
@@ -88,7 +89,7 @@ async def search(
 async def _search_dense(wanted: _Search) -> None:
     """Fills in the dense ranking. Raises EmbedderUnavailable or IndexUnavailable."""
     loop = asyncio.get_running_loop()
-    for embedder_id, collections in (await _collections(wanted.bases)).items():
+    for embedder_id, collections in _collections(wanted.live).items():
         if wanted.private and is_cloud(embedder_id):
             raise _Private
         started = time.perf_counter()
@@ -108,39 +109,40 @@ def _embed(embedder_id: str, query: str) -> Floats:
     return embedder(embedder_id).embed_query(query)
 
 
-async def _collections(bases: tuple[int, ...]) -> dict[str, list[str]]:
-    """Embedder id → Chroma collections of the live generations, remembered for some seconds."""
+async def _live_indexes(bases: tuple[int, ...]) -> list[LiveIndex]:
+    """The live generations, remembered for some seconds."""
     known = _live.get(bases)
     if known is None or known[0] < time.monotonic():
-        known = (time.monotonic() + GENERATION_SECONDS, await _threads.call(_live_generations)(bases))
+        known = (time.monotonic() + GENERATION_SECONDS, await _threads.call(live_indexes)(bases))
         _live[bases] = known
+    return known[1]
+
+
+def _collections(live: Sequence[LiveIndex]) -> dict[str, list[str]]:
+    """Embedder id → Chroma collections."""
     collections: dict[str, list[str]] = {}
-    for embedder_id, collection in known[1]:
-        collections.setdefault(embedder_id, []).append(collection)
+    for one in live:
+        collections.setdefault(one.embedder, []).append(one.collection)
     return collections
-
-
-def _live_generations(bases: tuple[int, ...]) -> Live:
-    live = IndexGeneration.objects.filter(base__in=bases, state=IndexGeneration.State.LIVE)
-    return list(live.values_list("embedder", "collection"))
 
 
 def _rank(wanted: _Search) -> tuple[list[Ranked], lexical.Hits]:
     """The lexical ranking, the rows of all candidates, and both rankings fused: the part in the database thread."""
     started = time.perf_counter()
-    words = lexical.search(wanted.query, wanted.bases, CANDIDATES)
+    splittings = [one.splitting for one in wanted.live]
+    words = lexical.search(wanted.query, splittings, CANDIDATES)
     _lap(wanted, "lexical", started)
     started = time.perf_counter()
     dense = wanted.dense[: CANDIDATES * len(wanted.bases)]
-    candidates = _candidates({chunk for chunk, _ in dense} | {chunk for chunk, _ in words.ranking}, wanted.bases)
+    candidates = _candidates({chunk for chunk, _ in dense} | {chunk for chunk, _ in words.ranking}, splittings)
     ranking = fuse(candidates, dense, words, wanted.language)
     _lap(wanted, "load", started)
     return ranking, words
 
 
-def _candidates(chunks: set[int], bases: tuple[int, ...]) -> dict[int, Candidate]:
+def _candidates(chunks: set[int], splittings: Sequence[int]) -> dict[int, Candidate]:
     """Rows that still exist and whose document is whole; a vector without a row is an orphan and is left out."""
-    statement = _CANDIDATES % (",".join(map(str, chunks)), ",".join(map(str, bases)))
+    statement = _CANDIDATES % (",".join(map(str, chunks)), ",".join(map(str, splittings)))
     return {row[0]: Candidate(*row) for row in rows(statement, (), columns=9)} if chunks else {}
 
 
@@ -150,7 +152,7 @@ _CANDIDATES = """
 SELECT chunk.id, document.id, document.base_id, document.title, document.filename, document.language,
     chunk.page, chunk.headings, chunk.text
 FROM knowledge_chunk AS chunk CROSS JOIN knowledge_document AS document
-WHERE chunk.id IN (%s) AND document.id = chunk.document_id AND document.base_id IN (%s) AND document.chunks_total > 0
+WHERE chunk.id IN (%s) AND document.id = chunk.document_id AND chunk.splitting_id IN (%s) AND document.chunks_total > 0
 """
 
 

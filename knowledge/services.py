@@ -21,13 +21,15 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.utils import timezone
 from django.utils.text import slugify
 
 from . import lexical
 from .errors import BadName, KnowledgeError, NameTaken, NoFile, Refused, StillBusy, UnknownLanguage
 from .loaders import known_suffix
 from .loaders.errors import Empty, LoadError, TooLarge
-from .models import Chunk, Document, IndexGeneration, KnowledgeBase, document_path
+from .models import Chunk, Document, IndexGeneration, KnowledgeBase, Splitting, document_path
+from .splitting import splitter_id
 
 State = Document.State
 # Control and format characters: line breaks, and marks that turn the reading direction and hide an extension.
@@ -219,10 +221,12 @@ def live_generation(*, base: KnowledgeBase, embedder: str, dimensions: int) -> I
         with transaction.atomic():
             return IndexGeneration.objects.create(
                 base=base,
+                splitting=Splitting.objects.get_or_create(base=base, splitter=splitter_id(embedder))[0],
                 embedder=embedder,
                 dimensions=dimensions,
                 collection=f"kb{base.pk}-{uuid.uuid4().hex[:12]}",
                 state=IndexGeneration.State.LIVE,
+                live_since=timezone.now(),
             )
     except IntegrityError:  # another worker was faster
         return IndexGeneration.objects.get(base=base, state=IndexGeneration.State.LIVE)

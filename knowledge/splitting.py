@@ -38,6 +38,9 @@ _ABBREVIATION = re.compile(
 )
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n|\n(?=[ \t]*(?:[-*•–]|\d{1,3}[.)])[ \t])")
 
+# Another rule gets another number: chunks of different rules never mix.
+RULE = "structure-1"
+
 CountTokens = Callable[[str], int]
 
 
@@ -51,6 +54,11 @@ class ChunkDraft:
     headings: tuple[str, ...]
     page: int | None
     tokens: int
+
+
+def splitter_id(embedder_id: str) -> str:
+    """The name of this way of cutting: its rule, its length, and whose tokens it counts."""
+    return f"{RULE}-{TARGET_TOKENS}:{embedder_id}"
 
 
 def passage_text(title: str, headings: Sequence[str], text: str) -> str:

@@ -7,6 +7,22 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class LiveIndex:
+    """What a search needs of a generation.
+
+    splitting   id of the splitting whose chunks it holds; the lexical index asks for it
+    coverage    its calibrated thresholds; {} for those of its embedder
+    """
+
+    base: int
+    generation: int
+    splitting: int
+    embedder: str
+    collection: str
+    coverage: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """One chunk that may be cited.
 

@@ -5,7 +5,8 @@ from django.test import Client
 
 from accounts.models import User
 from coach.models import Conversation
-from knowledge.models import IndexGeneration, KnowledgeBase
+from knowledge.models import KnowledgeBase
+from knowledge.services import live_generation
 
 pytestmark = pytest.mark.django_db
 
@@ -107,9 +108,7 @@ def test_people_are_told_that_a_judge_in_a_cloud_reads_it(
 def test_people_are_told_of_an_embedder_in_a_cloud(client: Client, ada: User, coach, settings) -> None:
     settings.COACH_MODELS, settings.OPENAI_BASE_URL = "guided", ""
     base = KnowledgeBase.objects.create(slug="far", name="Far")
-    IndexGeneration.objects.create(
-        base=base, embedder="openai:text-embedding-3-small", dimensions=3, collection="kb-far", state="live"
-    )
+    live_generation(base=base, embedder="openai:text-embedding-3-small", dimensions=3)
     client.force_login(ada)
     assert "cloud service" not in client.get("/").content.decode()
     coach.knowledge_bases.add(base)

@@ -12,8 +12,8 @@ import pytest
 from django.core.files.storage import default_storage
 from django.test import Client
 
-from knowledge import lexical
-from knowledge.models import Chunk, Document, IndexGeneration, KnowledgeBase
+from knowledge import lexical, services
+from knowledge.models import Chunk, Document, IndexGeneration, KnowledgeBase, Splitting
 from knowledge.services import add_document
 
 State = Document.State
@@ -40,9 +40,11 @@ def _document(base: KnowledgeBase, name: str, **values: Any) -> Document:
 
 def _read(document: Document, passages: int = 2) -> None:
     """As if the worker had read it."""
+    splitting = Splitting.objects.get_or_create(base=document.base, splitter="s")[0]
     for position in range(passages):
         Chunk.objects.create(
             document=document,
+            splitting=splitting,
             position=position,
             start=0,
             end=9,
@@ -252,7 +254,8 @@ def test_deleting_takes_passages_words_and_file_too(
 def test_the_vectors_of_a_deleted_base_are_given_to_a_worker(
     panel: Client, base: Any, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
-    IndexGeneration.objects.create(base=base, embedder="e5-small", dimensions=384, collection="kb-x", state="live")
+    services.live_generation(base=base, embedder="e5-small", dimensions=384)
+    IndexGeneration.objects.update(collection="kb-x")
     sent: list[Any] = []
     monkeypatch.setattr(
         "celery.Celery.send_task", lambda _app, name, **options: sent.append((name, list(options["args"])))

@@ -40,7 +40,7 @@ def assert_whole(document: Document) -> None:
     assert [chunk.position for chunk in chunks] == list(range(len(chunks)))
     assert all(document.text[chunk.start : chunk.end] == chunk.text for chunk in chunks)
     assert vectors() == set(Chunk.objects.values_list("pk", flat=True))
-    found = [chunk for chunk, _ in lexical.search("coaching goals habits", [document.base_id], 10_000).ranking]
+    found = [chunk for chunk, _ in lexical.search("coaching goals habits", [chunks[0].splitting_id], 10_000).ranking]
     assert sorted(found) == sorted(Chunk.objects.values_list("pk", flat=True))
 
 

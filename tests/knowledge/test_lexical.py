@@ -34,14 +34,16 @@ def test_terms_hold_nothing_that_a_query_could_mean(text: str) -> None:
 
 @pytest.fixture
 def store(lexical_index: None) -> Any:
-    """Indexes texts as chunks 1, 2, 3 … of base 1; the rows that count chunks are made, too."""
-    from knowledge.models import Chunk, Document, KnowledgeBase
+    """Indexes texts as chunks 1, 2, 3 … of splitting 1; the rows that count chunks are made, too."""
+    from knowledge.models import Chunk, Document, KnowledgeBase, Splitting
 
     def add(*texts: str, base: int = 1) -> list[int]:
         owner = KnowledgeBase.objects.get_or_create(pk=base, defaults={"slug": f"b{base}", "name": f"b{base}"})[0]
+        splitting = Splitting.objects.get_or_create(pk=base, base=owner)[0]
         document = Document.objects.create(base=owner, title="t", filename="t.txt", sha256=f"{base}{texts}"[:64])
         chunks = Chunk.objects.bulk_create(
-            Chunk(document=document, position=at, start=0, end=1, text=text) for at, text in enumerate(texts)
+            Chunk(document=document, splitting=splitting, position=at, start=0, end=1, text=text)
+            for at, text in enumerate(texts)
         )
         with transaction.atomic():
             lexical.add(lexical.rows(Entry(chunk.pk, base, chunk.text) for chunk in chunks))

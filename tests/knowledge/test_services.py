@@ -12,7 +12,7 @@ import pytest
 
 from knowledge import lexical, selectors, services
 from knowledge.errors import BadName, NameTaken, Refused, StillBusy
-from knowledge.models import Chunk, Document, IndexGeneration, KnowledgeBase
+from knowledge.models import Chunk, Document, IndexGeneration, KnowledgeBase, Splitting
 
 State = Document.State
 Add = Callable[..., Document]
@@ -118,13 +118,14 @@ def test_refused_at_the_door(
 
 def test_cancelling_takes_the_passages_back(base: KnowledgeBase, add: Add, lexical_index: None) -> None:
     document = add("Some text")
-    chunk = Chunk.objects.create(document=document, position=0, start=0, end=4, text="Some")
-    lexical.add(lexical.rows([lexical.Entry(chunk.pk, base.pk, "Some")]))
+    splitting = Splitting.objects.create(base=base, splitter="s")
+    chunk = Chunk.objects.create(document=document, splitting=splitting, position=0, start=0, end=4, text="Some")
+    lexical.add(lexical.rows([lexical.Entry(chunk.pk, splitting.pk, "Some")]))
     services.cancel(document_id=document.pk)
     document.refresh_from_db()
     assert document.state == State.CANCELLED
     assert not Chunk.objects.exists()
-    assert lexical.search("some", [base.pk], 5).ranking == ()
+    assert lexical.search("some", [splitting.pk], 5).ranking == ()
 
 
 def test_only_what_waits_is_cancelled_and_only_what_failed_is_retried(add: Add) -> None:
@@ -141,12 +142,13 @@ def test_deleting_removes_rows_words_and_the_file(
     base: KnowledgeBase, add: Add, settings: Any, lexical_index: None
 ) -> None:
     document = add("Some text")
-    chunk = Chunk.objects.create(document=document, position=0, start=0, end=4, text="Some")
-    lexical.add(lexical.rows([lexical.Entry(chunk.pk, base.pk, "Some")]))
+    splitting = Splitting.objects.create(base=base, splitter="s")
+    chunk = Chunk.objects.create(document=document, splitting=splitting, position=0, start=0, end=4, text="Some")
+    lexical.add(lexical.rows([lexical.Entry(chunk.pk, splitting.pk, "Some")]))
     services.delete_document(document_id=document.pk)
     assert not Document.objects.exists()
     assert not Chunk.objects.exists()
-    assert lexical.search("some", [base.pk], 5).ranking == ()
+    assert lexical.search("some", [splitting.pk], 5).ranking == ()
     assert stored_files(settings) == []
     services.delete_document(document_id=uuid4())
 
