@@ -5,6 +5,7 @@ with one sentence that names the variable (habit 5 of the style guide, after hea
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -51,6 +52,16 @@ class Env:
         """A comma-separated list; blanks around and between are dropped."""
         raw = self.text(name)
         return [part.strip() for part in raw.split(",") if part.strip()] if raw else list(default)
+
+    def codes(self, name: str, pattern: str, default: tuple[str, ...]) -> list[str]:
+        """A comma-separated list of words of one form; 'off' for none."""
+        words = self.names(name, default)
+        if [word.lower() for word in words] == ["off"]:
+            return []
+        wrong = [word for word in words if word.lower() == "off" or not re.fullmatch(pattern, word)]
+        if wrong:
+            raise ConfigurationError(f"{name} must be a list such as {','.join(default)}, or off; not {wrong[0]!r}.")
+        return words
 
     def url(self, name: str, schemes: tuple[str, ...], default: str = "") -> str:
         raw = self.text(name, default)

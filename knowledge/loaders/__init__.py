@@ -1,8 +1,9 @@
 """Readers of uploaded files: one module per format, named in the registry and imported only in the sandbox.
 
-    sandbox.load(path, suffix)        in the worker: limits, then a child process
-      └── child ── sniff.check        signature, extension and content agree
-                └─ REGISTRY[suffix]   path → LoadedDocument
+    sandbox.load(path, suffix)        in the worker: asks the zygote, waits, renews leases
+      └── zygote ── child             a fork for each group of files, with limits
+                     ├─ sniff.check        signature, extension and content agree
+                     └─ REGISTRY[suffix]   path → LoadedDocument
 
 A new format is one line here and one module with `load(path) -> LoadedDocument` (see CONTRIBUTING).
 """
@@ -26,7 +27,17 @@ REGISTRY: dict[str, str] = {
     ".htm": "knowledge.loaders.html:load",
     ".pdf": "knowledge.loaders.pdf:load",
     ".docx": "knowledge.loaders.docx:load",
+    ".pptx": "knowledge.loaders.pptx:load",
+    ".xlsx": "knowledge.loaders.xlsx:load",
+    ".csv": "knowledge.loaders.csv:load",
+    ".tsv": "knowledge.loaders.csv:load",
+    ".odt": "knowledge.loaders.odt:load",
+    ".epub": "knowledge.loaders.epub:load",
+    ".eml": "knowledge.loaders.eml:load",
+    ".srt": "knowledge.loaders.transcript:load",
+    ".vtt": "knowledge.loaders.transcript:load",
 }
+ARCHIVE = ".zip"  # holds documents and is none: archive.py
 
 
 def known_suffix(filename: str) -> str:

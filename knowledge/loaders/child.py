@@ -1,6 +1,6 @@
-"""The process in which files are parsed: `python -m knowledge.loaders.child MEMORY CPU (PATH SUFFIX OUT)…`.
+"""What runs in a process of its own for each group of files: limits first, then the parser.
 
-It limits itself before any parser is imported, knows no Django and no secrets, and writes JSON to each OUT:
+It knows no Django and no secrets, and writes JSON to each file named for it:
 `{"title", "text", "blocks": [[start, end, headings, page], …]}` or `{"error": code}`.
 """
 
@@ -9,12 +9,22 @@ from __future__ import annotations
 import json
 import os
 import resource
-import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from . import loader_for, sniff
 from .errors import LoadError, OutOfMemory
+
+
+def run(request: Mapping[str, Any]) -> None:
+    """request: jobs [[path, suffix, out], …], memory (bytes), cpu (seconds), folder, environment {name: value}."""
+    os.environ.update(request["environment"], TMPDIR=request["folder"])
+    tempfile.tempdir = request["folder"]
+    _limit(request["memory"], request["cpu"])
+    for path, suffix, out in request["jobs"]:
+        _write(out, _read(Path(path), suffix))
 
 
 def _limit(memory: int, cpu: int) -> None:
@@ -37,17 +47,7 @@ def _read(path: Path, suffix: str) -> dict[str, Any]:
 
 
 def _write(out: str, result: dict[str, Any]) -> None:
-    """Whole or not at all: the parent takes a file that is there for complete."""
+    """Whole or not at all: the worker takes a file that is there for complete."""
     with open(f"{out}.part", "w", encoding="utf-8") as file:
         json.dump(result, file)
     os.replace(f"{out}.part", out)
-
-
-def main(memory: str, cpu: str, *jobs: str) -> None:
-    _limit(int(memory), int(cpu))
-    for path, suffix, out in zip(jobs[::3], jobs[1::3], jobs[2::3], strict=True):
-        _write(out, _read(Path(path), suffix))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

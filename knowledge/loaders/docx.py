@@ -8,52 +8,34 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import Damaged
+from . import tables
+from .ooxml import core_title, events, free, opened
 from .types import LoadedDocument, TextBuilder
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT_W = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
-_DOCUMENT, _STYLES, _FOOTNOTES = "word/document.xml", "word/styles.xml", "word/footnotes.xml"
-_CORE = "docProps/core.xml"
-_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+MAIN = re.compile(r"word/document\d*\.xml")
+_STYLES, _NOTES = "word/styles.xml", ("word/footnotes.xml", "word/endnotes.xml")
 _CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _OUTLINE_LEVELS = frozenset("012345678")
 _HEADING_NAME = re.compile(r"heading ([1-9])$", re.I)
+_MOST_SPANNED = 60
 
 
 def load(path: Path) -> LoadedDocument:
     """Raises Damaged, NoText, TooLargeInside."""
-    from lxml import etree
-
     builder = TextBuilder()
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = set(archive.namelist())
-            levels = _heading_levels(archive) if _STYLES in names else {}
-            for part in (_DOCUMENT, _FOOTNOTES):
-                if part in names:
-                    with archive.open(part) as stream:
-                        _Body(builder, levels).read(stream)
-            title = _core_title(archive) if _CORE in names else ""
-    except (zipfile.BadZipFile, etree.XMLSyntaxError, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise Damaged from error
-    except (OSError, ValueError) as error:
-        raise Damaged from error
-    return builder.finish(title)
-
-
-def _events(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
-    from lxml import etree
-
-    # No entity is expanded and nothing is fetched, whatever the file asks for.
-    yield from etree.iterparse(
-        stream, events=("start", "end"), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
-    )
+    with opened(path) as archive:
+        names = archive.namelist()
+        levels = _heading_levels(archive) if _STYLES in names else {}
+        for part in (*filter(MAIN.fullmatch, names), *(note for note in _NOTES if note in names)):
+            with archive.open(part) as stream:
+                _Body(builder, levels).read(stream)
+        return builder.finish(core_title(archive))
 
 
 def _name(element: Any) -> str:
@@ -76,7 +58,7 @@ def _heading_levels(archive: zipfile.ZipFile) -> dict[str, int]:
     levels: dict[str, int] = {}
     with archive.open(_STYLES) as stream:
         style = ""
-        for event, element in _events(stream):
+        for event, element in events(stream):
             kind = _name(element)
             if event == "start":
                 if kind == "style":
@@ -93,19 +75,6 @@ def _heading_levels(archive: zipfile.ZipFile) -> dict[str, int]:
     return levels
 
 
-def _core_title(archive: zipfile.ZipFile) -> str:
-    from lxml import etree
-
-    with archive.open(_CORE) as stream:
-        try:
-            for event, element in _events(stream):
-                if event == "end" and element.tag == _TITLE:
-                    return element.text or ""
-        except etree.XMLSyntaxError:
-            return ""
-    return ""
-
-
 class _Body:
     """Reads one XML part; elements are freed as soon as their paragraph is read."""
 
@@ -116,22 +85,21 @@ class _Body:
         self._level = 0
         self._item = False
         self._tables = 0
-        self._rows: list[str] = []
+        self._rows: list[list[str]] = []
         self._cells: list[str] = []
         self._cell: list[str] = []
+        self._span = 1
         self._skipped = 0
 
     def read(self, stream: IO[bytes]) -> None:
-        for event, element in _events(stream):
+        for event, element in events(stream):
             kind = _name(element)
             if element.tag == _FALLBACK or kind == "del":
                 self._skipped += 1 if event == "start" else -1
             elif not self._skipped:
                 self._start(kind) if event == "start" else self._end(kind, element)
             if event == "end" and kind in ("p", "tr", "tbl"):
-                element.clear()
-                while element.getprevious() is not None:
-                    del element.getparent()[0]
+                free(element)
 
     def _start(self, kind: str) -> None:
         if kind == "p":
@@ -144,6 +112,9 @@ class _Body:
     def _end(self, kind: str, element: Any) -> None:
         if kind in ("tc", "tr", "tbl"):
             self._table(kind)
+        elif kind == "gridSpan" and self._tables == 1:
+            span = _value(element)
+            self._span = min(int(span), _MOST_SPANNED) if span.isascii() and span.isdigit() else 1
         elif not self._runs:
             return
         elif kind == "p":
@@ -176,15 +147,17 @@ class _Body:
             self._builder.add(f"- {text}" if self._item else text)
 
     def _table(self, kind: str) -> None:
-        """Rows become lines; a table within a table is text of its cell."""
+        """A table within a table is text of its cell."""
+        if kind == "tbl":
+            self._tables -= 1
+        if self._tables > 1 or (kind == "tbl" and self._tables):
+            return
         if kind == "tc":
-            self._cells.append(" ".join(self._cell))
-            self._cell = []
+            self._cells += [" ".join(self._cell)] + [""] * (self._span - 1)
+            self._cell, self._span = [], 1
         elif kind == "tr":
-            self._rows.append(" | ".join(cell for cell in self._cells if cell))
+            self._rows.append(self._cells)
             self._cells = []
         else:
-            self._tables -= 1
-            if not self._tables:
-                self._builder.add("\n".join(row for row in self._rows if row))
-                self._rows = []
+            tables.add(self._builder, self._rows)
+            self._rows = []

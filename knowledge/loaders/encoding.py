@@ -1,7 +1,7 @@
 """From bytes to text without guessing libraries: these read Swedish cp1252 as cp1250 (docs, measured).
 
-Order: byte order mark, strict UTF-8, UTF-16 without a mark when plainly so, what the file itself declares,
-cp949 (or its forerunner johab) when that gives Hangul, else cp1252.
+Order: byte order mark, UTF-16 or UTF-32 without a mark when zero bytes say so, strict UTF-8, what the file itself
+declares, cp949 (or its forerunner johab) when that gives Hangul, the same for other scripts, else cp1252.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import codecs
 import re
 
 from .errors import WrongType
+from .scripts import legacy, wide
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -21,10 +22,6 @@ _MARKS = (
 _DECLARED = re.compile(
     rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.I
 )
-_HANGUL = re.compile("[가-힣]")
-# Two syllables side by side: accented Latin letters read as cp949 rarely give that, Korean nearly always does.
-_HANGUL_RUN = re.compile("[가-힣]{2,}")
-_UTF16_SAMPLE = 4096
 _ISO_2022_KR = b"\x1b$)C"  # the announcement that every text in this encoding starts with
 
 
@@ -42,18 +39,13 @@ def _decode(data: bytes) -> str:
             return _strict(data, name) or data.decode(name, "replace")
     if _ISO_2022_KR in data[:64]:
         return data.decode("iso2022_kr", "replace")
-    utf16 = _plain_utf16(data)
-    if utf16:
-        return data.decode(utf16, "replace")
+    if b"\x00" in data:
+        return wide(data) or "\x00"
     for name in ("utf-8", declared(data)):
         text = _strict(data, name) if name else None
         if text is not None:
             return text
-    for name in ("cp949", "johab"):
-        korean = _strict(data, name)
-        if korean is not None and _is_korean(korean):
-            return korean
-    return _strict(data, "cp1252") or data.decode("latin-1")
+    return legacy(data) or _strict(data, "cp1252") or data.decode("latin-1")
 
 
 def declared(data: bytes) -> str:
@@ -75,25 +67,3 @@ def _strict(data: bytes, name: str) -> str | None:
     except (UnicodeError, LookupError):
         return None
     return text if isinstance(text, str) else None
-
-
-def _plain_utf16(data: bytes) -> str:
-    """'utf-16-le' or '-be' when every second byte of the start is zero, as in Western text; else ''."""
-    sample = data[:_UTF16_SAMPLE]
-    half = len(sample) // 2
-    if half < 2 or b"\x00" not in sample:
-        return ""
-    even, odd = sample[0 : half * 2 : 2].count(0), sample[1 : half * 2 : 2].count(0)
-    if odd > 0.4 * half and even < 0.05 * half:
-        return "utf-16-le"
-    if even > 0.4 * half and odd < 0.05 * half:
-        return "utf-16-be"
-    return ""
-
-
-def _is_korean(text: str) -> bool:
-    """Most of what is not ASCII must be syllables, and most of them must stand in runs."""
-    foreign = sum(not character.isascii() for character in text)
-    syllables = len(_HANGUL.findall(text))
-    in_runs = sum(map(len, _HANGUL_RUN.findall(text)))
-    return syllables > 0.5 * foreign and in_runs > 0.6 * syllables

@@ -7,6 +7,10 @@
     ├── NoText               no_text             nothing to read in it: scanned pages, pictures
     ├── TooLarge             too_large           more bytes than DOCUMENT_MAX_BYTES
     ├── TooLargeInside       too_large_inside    unpacks to far more than its size: a zip bomb, or an enormous text
+    ├── NestedArchive        nested_archive      a zip file within a zip file
+    ├── UnsafeArchive        unsafe_archive      a zip file with names that lead out of it
+    ├── TooManyFiles         too_many_files      a zip file with more files than may be added at once
+    ├── NothingInside        nothing_inside      a zip file without any file of a known type
     ├── Damaged              damaged             right type, but it cannot be parsed
     ├── TimedOut             timeout             more time than the sandbox gives
     └── OutOfMemory          out_of_memory       more memory than the sandbox gives
@@ -43,8 +47,9 @@ class LoadError(Exception):
 class WrongType(LoadError):
     code = "wrong_type"
     sentence = _(
-        "The file is not what its name says, or not of a known type; upload a real PDF, Word (.docx), HTML, "
-        "Markdown or text file."
+        "The file is not what its name says, or not of a known type; upload a real PDF, Word (.docx), PowerPoint "
+        "(.pptx), Excel (.xlsx), OpenDocument (.odt), EPUB, e-mail (.eml), CSV, HTML, Markdown, text or subtitle "
+        "(.srt, .vtt) file, or a zip file of these."
     )
 
 
@@ -75,6 +80,26 @@ class TooLargeInside(LoadError):
     sentence = _("The file unpacks to far more than its size; remove its pictures or split it, and upload that.")
 
 
+class NestedArchive(LoadError):
+    code = "nested_archive"
+    sentence = _("The zip file holds another zip file; unpack that one first.")
+
+
+class UnsafeArchive(LoadError):
+    code = "unsafe_archive"
+    sentence = _("The zip file holds names that lead to places outside of it; pack the plain files anew.")
+
+
+class TooManyFiles(LoadError):
+    code = "too_many_files"
+    sentence = _("The zip file holds too many files; split it into smaller ones.")
+
+
+class NothingInside(LoadError):
+    code = "nothing_inside"
+    sentence = _("The zip file holds no file of a known type; put documents into it.")
+
+
 class Damaged(LoadError):
     pass
 
@@ -89,7 +114,4 @@ class OutOfMemory(LoadError):
     sentence = _("Reading the file took too much memory; split it into smaller ones.")
 
 
-BY_CODE: dict[str, type[LoadError]] = {
-    error.code: error
-    for error in (WrongType, Empty, Encrypted, NoText, TooLarge, TooLargeInside, Damaged, TimedOut, OutOfMemory)
-}
+BY_CODE: dict[str, type[LoadError]] = {error.code: error for error in LoadError.__subclasses__()}

@@ -6,6 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lxml import etree
+from lxml import html as parser
+from markdown_it import MarkdownIt
+
+from . import tables
 from .encoding import decode
 from .types import LoadedDocument, TextBuilder
 
@@ -13,13 +18,13 @@ _FRONT_MATTER = "---\n"
 
 
 def load(path: Path) -> LoadedDocument:
-    from markdown_it import MarkdownIt
-
     text = _without_front_matter(decode(path.read_bytes()))
     builder = TextBuilder()
     for group in _groups(MarkdownIt("js-default").parse(text)):
         if group[0].type == "heading_open":
             builder.heading(int(group[0].tag[1:]), _inline(group[1]))
+        elif group[0].type == "table_open":
+            tables.add(builder, _rows(group))
         else:
             lines = _Lines()
             for token in group:
@@ -54,14 +59,17 @@ class _Lines:
         self.lines: list[str] = []
         self._lists: list[int | None] = []  # next number of each open list, None for bullets
         self._lead = ""
-        self._cells: list[str] | None = None  # of the open table row
+        self._table: list[Any] = []  # tokens of an open table within a list
 
     def feed(self, token: Any) -> None:
         kind = token.type
-        if kind.endswith(("list_open", "list_close", "item_open")):
+        if self._table or kind == "table_open":
+            self._table.append(token)
+            if kind == "table_close":
+                self.lines.append(tables.markdown(_rows(self._table)))
+                self._table = []
+        elif kind.endswith(("list_open", "list_close", "item_open")):
             self._list(token)
-        elif kind in ("tr_open", "tr_close"):
-            self._row(kind)
         elif kind == "inline":
             self._inline(_inline(token))
         elif kind in ("fence", "code_block"):
@@ -80,13 +88,6 @@ class _Lines:
             ordered = token.type == "ordered_list_open"
             self._lists.append(int(token.attrGet("start") or 1) if ordered else None)
 
-    def _row(self, kind: str) -> None:
-        if kind == "tr_open":
-            self._cells = []
-        else:
-            self.lines.append(" | ".join(self._cells or ()))
-            self._cells = None
-
     def _next_lead(self) -> str:
         indent = "  " * (len(self._lists) - 1)
         number = self._lists[-1]
@@ -96,11 +97,18 @@ class _Lines:
         return f"{indent}{number}. "
 
     def _inline(self, text: str) -> None:
-        if self._cells is not None:
-            self._cells.append(text)
-            return
         self.lines.append((self._lead or "  " * len(self._lists)) + text)
         self._lead = ""
+
+
+def _rows(tokens: Sequence[Any]) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for token in tokens:
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline":
+            rows[-1].append(_inline(token))
+    return rows
 
 
 def _inline(token: Any) -> str:
@@ -116,9 +124,6 @@ def _inline(token: Any) -> str:
 
 
 def _strip_tags(html: str) -> str:
-    from lxml import etree
-    from lxml import html as parser
-
     try:
         return str(parser.fromstring(html).text_content())
     except (etree.ParserError, etree.XMLSyntaxError, ValueError):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import ocr
 from .errors import BY_CODE, Damaged, LoadError, OutOfMemory, TimedOut
 from .types import Block, LoadedDocument
 
@@ -22,6 +25,8 @@ MEMORY_BYTES = 1024 * 1024 * 1024
 CPU_SECONDS = 240
 WALL_SECONDS = 480.0
 BEAT_SECONDS = 1.0
+_REAP_SECONDS = 10.0
+_NO_MEMORY = 3  # of zygote.py
 
 
 Job = tuple[Path, str]  # the file and its suffix of the registry, e.g. '.pdf'
@@ -44,7 +49,7 @@ def load_many(
     cpu: int = CPU_SECONDS,
     wall: float = WALL_SECONDS,
 ) -> list[Loaded]:
-    """What is in each file, or why it could not be read; all in one child, which takes 0.15 s to start.
+    """What is in each file, or why it could not be read; all in one child, forked from a zygote in milliseconds.
 
     When the child dies, what it had not finished is read again, each file in a child of its own.
 
@@ -52,9 +57,16 @@ def load_many(
     memory, cpu   bytes of address space and seconds of processor time for the child
     wall          seconds until it is killed
     """
-    with tempfile.TemporaryDirectory(prefix="coach-load-") as folder:
+    with tempfile.TemporaryDirectory(prefix="coach-load-", ignore_cleanup_errors=True) as folder:
         outs = [Path(folder) / f"{number}.json" for number in range(len(jobs))]
-        death = _run(folder, jobs, outs, beat, memory, cpu, wall)
+        request = {
+            "jobs": [[str(path.absolute()), suffix, str(out)] for (path, suffix), out in zip(jobs, outs, strict=True)],
+            "memory": memory,
+            "cpu": cpu,
+            "folder": folder,
+            "environment": _recognition(),
+        }
+        death = _run(Path(folder), request, beat, wall)
         found: list[Loaded | None] = [_result(out) if out.exists() else None for out in outs]
     if len(jobs) == 1:
         return [found[0] or death or Damaged()]
@@ -62,51 +74,111 @@ def load_many(
     return [one or load_many([job], **limits)[0] for one, job in zip(found, jobs, strict=True)]  # type: ignore[arg-type]
 
 
-def _run(
-    folder: str,
-    jobs: Sequence[Job],
-    outs: Sequence[Path],
-    beat: Callable[[], None] | None,
-    memory: int,
-    cpu: int,
-    wall: float,
-) -> LoadError | None:
+def _recognition() -> dict[str, str]:
+    from django.conf import settings  # the child imports this package and has no Django
+
+    return ocr.installed(tuple(settings.COACH_OCR_LANGUAGES))
+
+
+class _Zygote:
+    """The one of this process, started when it is needed and again when it is gone (zygote.py)."""
+
+    _process: subprocess.Popen[bytes] | None = None
+    _control: socket.socket | None = None
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def ask(self, request: Path) -> socket.socket:
+        """A connection on which the end of the child is told, and whose closing ends it."""
+        ours, its = socket.socketpair()
+        with its, self._lock:
+            for _ in range(2):
+                control = self._control or self._start()
+                try:
+                    socket.send_fds(control, [os.fsencode(request)], [its.fileno()])
+                    return ours
+                except (BrokenPipeError, ConnectionError):
+                    self._end()
+        ours.close()
+        raise Damaged
+
+    def forget(self) -> None:
+        """In a forked process: the zygote is the parent's, and would outlive it with this copy of its socket."""
+        if self._control is not None:
+            self._control.close()
+        self._control = self._process = None
+        self._lock = threading.Lock()  # another thread may have held it
+
+    def _start(self) -> socket.socket:
+        self._control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-s", "-m", "knowledge.loaders.zygote", str(its.fileno())],
+                cwd=PROJECT,
+                env={"PATH": os.defpath, "PYTHONPATH": str(PROJECT), "LC_ALL": "C.UTF-8"},
+                pass_fds=[its.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return self._control
+
+    def _end(self) -> None:
+        """It is gone already, or goes when its socket closes."""
+        if self._control is not None and self._process is not None:
+            self._control.close()
+            self._process.wait(_REAP_SECONDS)
+        self._control = self._process = None
+
+
+_zygote = _Zygote()
+os.register_at_fork(after_in_child=_zygote.forget)
+
+
+def _run(folder: Path, request: dict[str, Any], beat: Callable[[], None] | None, wall: float) -> LoadError | None:
     """Runs the child; gives what its death means, None when it ended well."""
-    arguments = [str(memory), str(cpu)]
-    for (path, suffix), out in zip(jobs, outs, strict=True):
-        arguments += [str(path.absolute()), suffix, str(out)]
-    child = subprocess.Popen(  # noqa: S603 - our own interpreter and module; a path is one argument, never a shell's
-        [sys.executable, "-s", "-m", "knowledge.loaders.child", *arguments],
-        cwd=PROJECT,
-        env={"PATH": os.defpath, "PYTHONPATH": str(PROJECT), "LC_ALL": "C.UTF-8", "TMPDIR": folder},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        _wait(child, beat, wall)
-    except TimedOut as error:
-        return error
-    finally:
-        if child.poll() is None:
-            child.kill()
-            child.wait()
-    return _death(child.returncode)
-
-
-def _wait(child: subprocess.Popen[bytes], beat: Callable[[], None] | None, wall: float) -> None:
-    """Until the child ends. Raises TimedOut and what `beat` raises; the caller kills the child."""
+    name = folder / "request.json"
+    name.write_text(json.dumps(request), encoding="utf-8")
     end = time.monotonic() + wall
+    for _ in range(2):
+        with _zygote.ask(name) as connection:
+            try:
+                code = _wait(connection, beat, end)
+            except TimedOut as error:
+                return error
+            finally:
+                _stop(connection)
+        if code is not None:
+            return _death(code)
+    return OutOfMemory()  # the zygote itself died, twice: the kernel had no memory for anything
+
+
+def _wait(connection: socket.socket, beat: Callable[[], None] | None, end: float) -> int | None:
+    """How the child ended; None when its zygote is gone. Raises TimedOut and what `beat` raises."""
     while True:
+        left = end - time.monotonic()
+        if left <= 0:
+            raise TimedOut
+        connection.settimeout(min(BEAT_SECONDS, left))
         try:
-            child.wait(min(BEAT_SECONDS, max(0.0, end - time.monotonic())))
-            return
-        except subprocess.TimeoutExpired:
-            if time.monotonic() >= end:
-                raise TimedOut from None
+            said = connection.recv(64)
+            return int(said) if said else None
+        except TimeoutError:
             if beat is not None:
                 beat()
+
+
+def _stop(connection: socket.socket) -> None:
+    """End the child if it still runs, and wait until it has: its folder is removed next."""
+    try:
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(_REAP_SECONDS)
+        while connection.recv(64):
+            pass
+    except OSError:
+        return
 
 
 def _result(out: Path) -> Loaded:
@@ -123,6 +195,6 @@ def _death(code: int) -> LoadError | None:
         return None
     if code == -signal.SIGXCPU:
         return TimedOut()
-    # The kernel kills who takes too much memory, and C code that gets none aborts or jumps to nowhere.
-    out_of_memory = (-signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
-    return OutOfMemory() if code in out_of_memory else Damaged()
+    # The kernel kills who takes too much memory, and C code that gets none aborts, traps or jumps to nowhere.
+    signals = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGTRAP, signal.SIGILL)
+    return OutOfMemory() if code == _NO_MEMORY or -code in signals else Damaged()

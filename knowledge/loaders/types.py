@@ -60,10 +60,7 @@ class TextBuilder:
         text = " ".join(text.split())
         if not text:
             return
-        if self._path and level <= self._path[-1][0]:
-            self._keep_bare()
-        while self._path and self._path[-1][0] >= level:
-            self._path.pop()
+        self.leave(level)
         span = self._append(text)
         if span is None:
             return
@@ -72,6 +69,13 @@ class TextBuilder:
             return
         self._bare = Block(*span, self.headings, page)
         self._path.append((level, text))
+
+    def leave(self, level: int) -> None:
+        """End the headings of `level` and below: what follows stands under none of them."""
+        if self._path and level <= self._path[-1][0]:
+            self._keep_bare()
+        while self._path and self._path[-1][0] >= level:
+            self._path.pop()
 
     @property
     def headings(self) -> tuple[str, ...]:

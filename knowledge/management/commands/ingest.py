@@ -1,22 +1,24 @@
-"""`manage.py ingest PATH… --base NAME [--wait] [--json]`: adds files or folders to a knowledge base."""
+"""`manage.py ingest PATH… --base NAME [--wait] [--json]`: adds files, folders or addresses to a knowledge base."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from knowledge import ingest, selectors, services
+from knowledge import ingest, selectors, services, web
 from knowledge.embedding.errors import EmbedderUnavailable
 from knowledge.errors import IndexUnavailable, KnowledgeError
-from knowledge.loaders import REGISTRY
+from knowledge.loaders import ARCHIVE, REGISTRY
 from knowledge.models import Document, KnowledgeBase
 from knowledge.wake import wake_worker, worker_answers
 
@@ -26,21 +28,23 @@ UNFINISHED = (State.PENDING, State.PROCESSING)
 
 
 class Command(BaseCommand):
-    help = "Adds files or folders to a knowledge base, which is made if it is not there."
+    help = "Adds files, folders or web addresses to a knowledge base, which is made if it is not there."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+        parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or https://…")
         parser.add_argument("--base", required=True, help="name or short name of the knowledge base")
         parser.add_argument("--language", default="", help="of all these files: en, sv, nb, ko")
         parser.add_argument("--wait", action="store_true", help="until all are indexed, with progress on stderr")
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        files = list(_files(options["paths"]))
-        if not files:
-            raise CommandError(f"There is no file of a known type ({', '.join(REGISTRY)}) in these places.")
+        addresses = [path for path in options["paths"] if path.startswith(("https://", "http://"))]
+        files = list(_files([Path(path) for path in options["paths"] if path not in addresses]))
+        if not files and not addresses:
+            known = ", ".join((*REGISTRY, ARCHIVE))
+            raise CommandError(f"There is no file of a known type ({known}) in these places.")
         base = self._base(options["base"])
-        ids, refused = self._add(base, files, options["language"])
+        ids, refused = self._add(base, [*files, *addresses], options["language"])
         wake_worker()
         if options["wait"]:
             self._wait(ids)
@@ -55,7 +59,9 @@ class Command(BaseCommand):
                 )
         failed = [document for document in documents if document["state"] == State.FAILED]
         if refused or failed:
-            raise CommandError(f"{len(refused) + len(failed)} of {len(files)} files could not be added.")
+            raise CommandError(
+                f"{len(refused) + len(failed)} of {len(files) + len(addresses)} files could not be added."
+            )
 
     def _base(self, name: str) -> KnowledgeBase:
         try:
@@ -64,17 +70,15 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
 
     def _add(
-        self, base: KnowledgeBase, files: Sequence[Path], language: str
+        self, base: KnowledgeBase, files: Sequence[Path | str], language: str
     ) -> tuple[list[UUID], list[dict[str, str]]]:
         ids: list[UUID] = []
         refused: list[dict[str, str]] = []
         for path in files:
             try:
-                with path.open("rb") as content:
-                    document, _ = services.add_document(
-                        base=base, filename=path.name, content=content, language=language
-                    )
-                ids.append(document.pk)
+                with _opened(path) as (name, content):
+                    added = services.add_documents(base=base, files=[(name, content)], language=language)
+                ids += [document.pk for document in added]
             except KnowledgeError as error:
                 refused.append({"file": str(path), "code": error.code, "error": error.message})
             except OSError as error:
@@ -113,13 +117,24 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
 
+@contextmanager
+def _opened(path: Path | str) -> Iterator[tuple[str, IO[bytes]]]:
+    """(name, content) of a file or of what is at an address. Raises OSError, KnowledgeError."""
+    if isinstance(path, str):
+        found = web.fetch(path)
+        yield found.filename, io.BytesIO(found.content)
+    else:
+        with path.open("rb") as content:
+            yield path.name, content
+
+
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     """Files as named; of folders all files of known types below them, hidden ones left out."""
     for path in paths:
         if path.is_dir():
             for found in sorted(path.rglob("*")):
                 hidden = any(part.startswith(".") for part in found.relative_to(path).parts)
-                if found.is_file() and not hidden and found.suffix.lower() in REGISTRY:
+                if found.is_file() and not hidden and found.suffix.lower() in (*REGISTRY, ARCHIVE):
                     yield found
         elif path.is_file():
             yield path
