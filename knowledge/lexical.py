@@ -25,6 +25,7 @@ from pathlib import Path
 from django.db import connection
 
 from . import database
+from .entry_ids import best_of
 
 _WORD = re.compile(r"[^\W_]+")
 _HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
@@ -54,7 +55,7 @@ VOCABULARY = "knowledge_lexical_terms"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is indexed of one chunk: its id, its splitting, and its text with title and headings."""
+    """What is indexed of one chunk: its id (entry_ids.py), its splitting, and its text with title and headings."""
 
     chunk: int
     splitting: int
@@ -154,16 +155,22 @@ def search(query: str, splittings: Sequence[int], k: int) -> Hits:
         return Hits()
     chosen = choose(counts, chunks)
     find = _find_postgresql if postgresql else _find_sqlite
-    ranking = find({term: rarity(counts[term], chunks) for term in chosen}, splittings, k)
+    entries = find({term: rarity(counts[term], chunks) for term in chosen}, splittings, k)
+    ranking = tuple(best_of(entries))  # an approved question stands for the passage it leads to
     unknown = UNKNOWN_SHARE * (len(wanted) - len(counts)) * rarity(0, chunks)
     return Hits(ranking, unknown + sum(rarity(counts[term], chunks) for term in chosen))
 
 
 def query_terms(query: str) -> list[str]:
     """The terms of a question without its function words, unless it has no others."""
-    query = unicodedata.normalize("NFKC", query[:MOST_QUERY_CHARACTERS]).lower()
-    words = [word for word in _WORD.findall(query) if word not in FUNCTION_WORDS]
-    return sorted(set(terms(" ".join(words) or query)))
+    all_words = words_of(query)
+    words = [word for word in all_words if word not in FUNCTION_WORDS]
+    return sorted(set(terms(" ".join(words or all_words))))
+
+
+def words_of(query: str) -> list[str]:
+    """The words of a question in small letters, with repeats."""
+    return _WORD.findall(unicodedata.normalize("NFKC", query[:MOST_QUERY_CHARACTERS]).lower())
 
 
 def rarity(count: int, chunks: int) -> float:

@@ -28,9 +28,10 @@ class Passage:
 
     chunk, document   ids in SQL; `document` is the UUID as text
     location          where a person finds it: 'p. 3', or the heading path 'How to start › Step 2'
-    text              the chunk, as stored
+    text              the chunk, as stored; with the one beside it where both were found
     score             fused score, higher is better; comparable within one search only
-    scores            each stage: dense (cosine), dense_rank, lexical (BM25), lexical_rank; None if not found there
+    scores            each stage: dense (cosine without language, neutral.py), dense_rank, lexical (BM25), lexical_rank,
+                      None if not found there; fused; rerank, if a reranker is set; joined, of how many chunks it is
     """
 
     chunk: int
@@ -48,10 +49,26 @@ class SearchResult:
 
     covered    False: nothing close enough; the passages may be shown on a test bench, never cited
     degraded   '' or the code of the stage that did not answer ('dense_unavailable')
-    timings    seconds per stage: embed, dense, lexical, load
+    timings    seconds per stage: embed, dense, lexical, load, and rerank if a reranker is set
     """
 
     passages: tuple[Passage, ...]
     covered: bool
     degraded: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A candidate of a search. why: '' when it was chosen, else the code of what left it out (choosing.py)."""
+
+    passage: Passage
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A search with everything it looked at, best first."""
+
+    result: SearchResult
+    candidates: tuple[Considered, ...] = ()
