@@ -15,6 +15,7 @@ from coach import errors as coach_errors
 from coach.api import router as coach_router
 from knowledge import errors as knowledge_errors
 from knowledge.api import router as knowledge_router
+from knowledge.api_generations import router as generations_router
 from llm import local_errors
 from llm.api import router as models_router
 from llm.api_usage import router as usage_router
@@ -35,6 +36,7 @@ AUTH = [Bearer(), SessionAuth()]
 api = NinjaAPI(title="AI Coach", version="1", urls_namespace="api", docs_url=None, auth=AUTH)
 api.add_router("", coach_router)
 api.add_router("", knowledge_router)
+api.add_router("", generations_router)
 api.add_router("", usage_router)
 api.add_router("", models_router)
 

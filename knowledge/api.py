@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +11,9 @@ from django.http import HttpRequest
 from ninja import File, Form, Router, Schema, UploadedFile
 from pydantic import Field
 
-from . import search_channel, selectors, services
-from .errors import Forbidden, NoFile
+from . import search_channel, selectors, services, web
+from .api_access import staff as _staff
+from .errors import NoFile
 from .models import KnowledgeBase
 from .wake import wake_worker
 
@@ -42,22 +44,28 @@ class DocumentOut(Schema):
     state: str
     progress: float
     chunks: int
+    chunks_done: int
+    replaces: UUID | None
     error: str
     error_code: str
+
+
+class ProgressOut(Schema):
+    documents_waiting: int
+    chunks_left: int
+    chunks_per_second: float | None
+    seconds_left: int | None
+
+
+class UrlIn(Schema):
+    url: str = Field(min_length=1, max_length=2000)
+    language: str = Field("", max_length=5)
 
 
 class SearchIn(Schema):
     query: str = Field(min_length=1, max_length=4000)
     k: int = Field(5, ge=1, le=MOST_RESULTS)
     language: str = Field("", max_length=5)
-
-
-def _staff(request: HttpRequest) -> Any:
-    """The user. Raises Forbidden for anyone who is not staff."""
-    user = request.user
-    if not user.is_active or not user.is_staff:
-        raise Forbidden
-    return user
 
 
 def _base(base: KnowledgeBase) -> dict[str, Any]:
@@ -82,6 +90,16 @@ def create_base(request: HttpRequest, data: BaseIn) -> Any:
     return 201, _base(services.create_base(name=data.name, slug=data.slug, description=data.description))
 
 
+def _from_web(request: HttpRequest) -> tuple[list[tuple[str, Any]], str]:
+    """The document as a file, and its language. Raises NoFile when the body names no address."""
+    try:
+        data = UrlIn.model_validate_json(request.body)
+    except ValueError:
+        raise NoFile from None
+    found = web.fetch(data.url)
+    return [(found.filename, io.BytesIO(found.content))], data.language
+
+
 @router.post("/knowledge-bases/{slug}/documents", response={201: list[DocumentOut]})
 def add_documents(
     request: HttpRequest,
@@ -89,16 +107,28 @@ def add_documents(
     file: File[list[UploadedFile] | None] = None,
     language: Form[str] = "",
 ) -> Any:
-    """Several files in one request, all or none: when one is refused at the door, nothing of the request stays."""
+    """Several files in one request, all or none: when one is refused at the door, nothing of the request stays.
+
+    Or JSON, `{"url": "https://…", "language": ""}`: one document of the web, where the admin allows it.
+    """
     user = _staff(request)
     base = selectors.base_by_slug(slug)
-    if not file:
+    if request.content_type == "application/json":
+        files, language = _from_web(request)
+    else:
+        files = [(upload.name or "", upload) for upload in file or ()]
+    if not files:
         raise NoFile
-    added = services.add_documents(
-        base=base, files=[(upload.name or "", upload) for upload in file], uploaded_by=user, language=language
-    )
+    added = services.add_documents(base=base, files=files, uploaded_by=user, language=language)
     wake_worker()
     return 201, [selectors.document_data(document) for document in added]
+
+
+@router.get("/knowledge-bases/{slug}/progress", response=ProgressOut)
+def get_progress(request: HttpRequest, slug: str) -> Any:
+    """What waits to be indexed, and how long it will take."""
+    _staff(request)
+    return selectors.indexing_progress(selectors.base_by_slug(slug))
 
 
 @router.get("/documents/{document_id}", response=DocumentOut)

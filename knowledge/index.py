@@ -1,7 +1,7 @@
 """The vector index: the only file that talks to Chroma.
 
-One collection per base and index generation, cosine space, ids are chunk ids as text; no documents, no metadata
-(a `where` filter costs six times the query), no embedding function (CVE-2026-45829: vectors are made by us).
+One collection per base and index generation, cosine space, ids are those of entry_ids.py as text; no documents, no
+metadata (a `where` filter costs six times the query), no embedding function (CVE-2026-45829: we make the vectors).
 
 It speaks Chroma's REST API v2 itself, because the `chromadb` client sets no time-outs, so a server that hangs would
 hang a turn, and because importing it costs each process 20 to 45 MB.
@@ -27,6 +27,7 @@ from django.conf import settings
 from config.services import read_services
 from llm.loops import PerLoop
 
+from .entry_ids import best_of, chunk_of
 from .errors import IndexUnavailable
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def count(collection: str) -> int:
 
 
 def ids(collection: str) -> set[int]:
-    """The chunk ids it holds. Raises IndexUnavailable."""
+    """The ids of the entries it holds. Raises IndexUnavailable."""
     found: set[int] = set()
     with _plain_errors(), _missing_is_fine():
         while True:
@@ -151,11 +152,37 @@ def ids(collection: str) -> set[int]:
     return found
 
 
+def damaged(collection: str, dimensions: int) -> bool:
+    """True when the server is there and knows the collection, but cannot search in it. Raises IndexUnavailable."""
+    body = {"query_embeddings": [[1.0] * dimensions], "n_results": 1, "include": ["distances"]}
+    with _plain_errors(), _missing_is_fine():
+        try:
+            _call(collection, "POST", "/query", body)
+        except (_Refused, httpx.ReadTimeout):
+            return True
+    return False
+
+
+def vectors(collection: str, ids: Sequence[int]) -> tuple[list[int], Vectors]:
+    """Those of these chunks that it holds, in its own order: (ids, float32 (n, dimensions)). Raises IndexUnavailable.
+
+    Ask for a thousand at a time: an answer is 4 MB of JSON then.
+    """
+    with _plain_errors(), _missing_is_fine():
+        body = {"ids": [str(chunk) for chunk in ids], "include": ["embeddings"]}
+        page = _call(collection, "POST", "/get", body)
+        return [int(chunk) for chunk in page["ids"]], np.array(page["embeddings"] or [[]], np.float32)
+    return [], np.zeros((0, 0), np.float32)
+
+
 # --- asking, from the runner ---------------------------------------------------------------------
 
 
 async def query(collection: str, vector: Vectors, k: int) -> list[tuple[int, float]]:
-    """The nearest chunks: [(chunk id, cosine)], best first. Raises IndexUnavailable, also for an unknown collection."""
+    """The chunks of the k nearest entries: [(chunk id, cosine)], best first, at most k.
+
+    Raises IndexUnavailable, also for an unknown collection.
+    """
     body = {"query_embeddings": [np.ascontiguousarray(vector)], "n_results": k, "include": ["distances"]}
     data = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     try:
@@ -163,9 +190,24 @@ async def query(collection: str, vector: Vectors, k: int) -> list[tuple[int, flo
             found = await _ask(collection, data)
     except _Gone as error:
         raise IndexUnavailable from error
-    return [
-        (int(chunk), 1.0 - distance) for chunk, distance in zip(found["ids"][0], found["distances"][0], strict=True)
-    ]
+    entries, distances = found["ids"][0], found["distances"][0]
+    return best_of((int(entry), 1.0 - distance) for entry, distance in zip(entries, distances, strict=True))
+
+
+async def query_vectors(collection: str, vector: Vectors, k: int) -> tuple[list[int], Vectors]:
+    """The k nearest entries with their vectors: (chunk ids, a chunk of several entries as often; float32 (n, d)).
+
+    Raises IndexUnavailable, also for an unknown collection.
+    """
+    body = {"query_embeddings": [np.ascontiguousarray(vector)], "n_results": k, "include": ["embeddings"]}
+    data = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    try:
+        with _plain_errors():
+            found = await _ask(collection, data)
+            vectors = np.array(found["embeddings"][0], np.float32).reshape(-1, len(vector))
+            return [chunk_of(int(entry)) for entry in found["ids"][0]], vectors
+    except _Gone as error:
+        raise IndexUnavailable from error
 
 
 async def _ask(collection: str, data: bytes) -> Any:

@@ -7,7 +7,7 @@ After a restart a document whose chunks are whole goes on at `chunks_done`; else
 stored under their chunk's id, so that a batch that was stored but not counted is replaced, never doubled.
 
 Small documents are taken together, and a thread embeds one group while the next one is read and written:
-the embedder is what takes the time, and it never waits.
+the embedder is what takes the time, and it never waits. Whose turn it is, turns.py says.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ from .embedding.registry import embedder as embedder_for
 from .embedding.types import Floats
 from .errors import IndexUnavailable
 from .leases import LeaseLost
+from .models import IndexGeneration
 from .reading import Work, read
+from .turns import FIRST_GROUP, GROUP_DOCUMENTS, Turns
 
 log = logging.getLogger(__name__)
 
-# Documents that are read and embedded together: at most so many, of so many bytes in all. The first groups are small:
-# the embedder has nothing to do until the first one is read.
-FIRST_GROUP, GROUP_DOCUMENTS, GROUP_BYTES, ALONE_CHUNKS = 8, 64, 2 * 1024 * 1024, 64
 EMBED_BATCH = 32
 # Batches that the embedding thread has at once: what a group brings, so that it has work while the next one is read.
 AHEAD = 8
+# A book gives way to others after so long; the speed is noted as often.
+BOOK_SECONDS, RATE_SECONDS, RATE_WINDOW = 20.0, 2.0, 60.0
 
 Clock = Callable[[], float]
 Embed = Callable[[Sequence[str]], Floats]
@@ -62,10 +63,11 @@ def process_pending(worker: str, deadline: float, clock: Clock = time.monotonic)
     Raises EmbedderUnavailable or IndexUnavailable after putting the documents back.
     """
     taken = 0
+    turns = Turns()
     with _Line(lambda: clock() >= deadline) as line:
         most = FIRST_GROUP
         while clock() < deadline:
-            group, suspect = _next_group(most)
+            group, suspect = turns.next_group(most)
             most = min(2 * most, GROUP_DOCUMENTS)
             if not group:
                 break
@@ -79,27 +81,6 @@ def process_pending(worker: str, deadline: float, clock: Clock = time.monotonic)
     return taken
 
 
-def _next_group(most: int = GROUP_DOCUMENTS) -> tuple[list[UUID], bool]:
-    """The longest waiting document with the small ones behind it, `most` in all; True when it was tried before.
-
-    Such a one goes alone: if it kills its worker again, no other document pays for it.
-    """
-    group: list[UUID] = []
-    total = 0
-    waiting = leases.claimable().order_by("updated").values_list("pk", "bytes", "attempts", "chunks_total")
-    for pk, size, attempts, chunks in waiting[:most]:
-        alone = attempts > 0 or size > GROUP_BYTES // 4 or chunks > ALONE_CHUNKS
-        if alone and not group:
-            return [pk], attempts > 0
-        if alone:
-            continue
-        if total + size > GROUP_BYTES:
-            break
-        group.append(pk)
-        total += size
-    return group, False
-
-
 @dataclass
 class _Claim:
     """Documents on their way.
@@ -107,6 +88,7 @@ class _Claim:
     left        chunks left of each document
     held        those that are still ours
     waiting     batches for the embedding thread; embedding: batches it has, with their vectors to be
+    since       when the first of its vectors was stored, in seconds of time.monotonic
     """
 
     token: str
@@ -114,6 +96,7 @@ class _Claim:
     held: set[UUID]
     waiting: deque[tuple[Embed, Sequence[Item]]] = field(default_factory=deque)
     embedding: deque[tuple[Sequence[Item], Future[Floats]]] = field(default_factory=deque)
+    since: float = 0.0
 
 
 class _Line:
@@ -124,6 +107,7 @@ class _Line:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embed")
         self._tokens: list[str] = []
         self._claims: deque[_Claim] = deque()
+        self._rate = _Rate()
 
     def __enter__(self) -> _Line:
         return self
@@ -140,11 +124,9 @@ class _Line:
     def take(self, token: str) -> None:
         """Read a claim and hand it to the embedding thread; then store what was handed over before."""
         self._tokens.append(token)
-        works = read(token, embedder_for(), self._beat)
+        works = read(token, self._beat)
         claim = _Claim(token, {work.document: len(work.chunks) for work in works}, {work.document for work in works})
-        for work in works:
-            if not work.chunks:
-                _finish(token, work)
+        _retire(_finish(token, [work for work in works if not work.chunks]))
         for name in dict.fromkeys(work.generation.embedder for work in works):
             items = [(work, *chunk) for work in works if work.generation.embedder == name for chunk in work.chunks]
             embed = embedder_for(name).embed_passages
@@ -154,29 +136,44 @@ class _Line:
         self.drain(keep=1)
 
     def drain(self, keep: int = 0) -> None:
-        """Store and count until only `keep` claims are left, or it is late."""
+        """Store and count until only `keep` claims are left, or it is late; a book may be put back before its end."""
         while len(self._claims) > keep:
             claim = self._claims[0]
+            self._hand_over()  # a claim before it may have ended with a batch in hand
             try:
                 while claim.embedding:
                     batch, vectors = claim.embedding[0]
                     _store(claim, batch, vectors.result())
+                    self._rate.count(batch)
                     claim.embedding.popleft()
                     self._hand_over()
                     if self._late():
                         return
+                    if self._gives_way(claim):
+                        leases.release(claim.token)
+                        raise LeaseLost
             except LeaseLost:
                 for _, future in claim.embedding:
                     future.cancel()
             self._claims.popleft()
             self._tokens.remove(claim.token)
 
+    def _gives_way(self, claim: _Claim) -> bool:
+        """It is one book that has had its time, there is more of it, and others wait."""
+        claim.since = claim.since or time.monotonic()
+        if len(claim.left) > 1 or not claim.waiting or time.monotonic() - claim.since < BOOK_SECONDS:
+            return False
+        claim.since = time.monotonic()
+        return len(self._claims) > 1 or leases.claimable().exists()
+
     def _hand_over(self) -> None:
-        """Give the thread its next batches, in order, but not a whole book at once."""
+        """Give the thread its next batches, in order, but not a whole book at once, nor what was cancelled."""
         room = AHEAD - sum(len(claim.embedding) for claim in self._claims)
         for claim in self._claims:
             while room > 0 and claim.waiting:
                 embed, batch = claim.waiting.popleft()
+                if not any(work.document in claim.held for work, _, _ in batch):
+                    continue
                 claim.embedding.append((batch, self._thread.submit(embed, [text for _, _, text in batch])))
                 room -= 1
 
@@ -207,18 +204,51 @@ def _count(claim: _Claim, batch: Sequence[Item]) -> None:
         done[work.document] = done.get(work.document, 0) + 1
     steps = [When(pk=pk, then=Value(count)) for pk, count in done.items()]
     with transaction.atomic():
-        leases.renew(claim.token)
-        claim.held = set(leases.claimed(claim.token).values_list("pk", flat=True))
-        if steps:
+        claim.held = leases.lock(claim.token)
+        if not claim.held:
+            raise LeaseLost
+        for pk, count in done.items():
+            claim.left[pk] -= count
+        whole = [works[pk] for pk in done if not claim.left[pk]]
+        if len(whole) < len(done):
             leases.claimed(claim.token).filter(pk__in=done).update(
                 chunks_done=F("chunks_done") + Case(*steps, default=Value(0), output_field=IntegerField())
             )
-    for pk, count in done.items():
-        claim.left[pk] -= count
-        if not claim.left[pk]:
-            _finish(claim.token, works[pk])
+        newer = _finish(claim.token, whole)
+    _retire(newer)
 
 
-def _finish(token: str, work: Work) -> None:
-    if leases.finish(token, work.document) and work.starter:
-        services.retire_replaced(document_id=work.document)
+def _finish(token: str, works: Sequence[Work]) -> list[UUID]:
+    """Whole documents are ready; gives those that are new versions of another one."""
+    newer: list[UUID] = []
+    for generation in dict.fromkeys(work.generation.pk for work in works):
+        mine = [work for work in works if work.generation.pk == generation]
+        ready = leases.finish(token, [work.document for work in mine], generation)
+        newer += [work.document for work in mine if work.replaces and work.document in ready]
+    return newer
+
+
+def _retire(newer: Sequence[UUID]) -> None:
+    """If it is killed before, the sweeper does it."""
+    for document in newer:
+        services.retire_replaced(document_id=document)
+
+
+class _Rate:
+    """Measures the speed over the last minute and notes it with the live generation, for what is shown as time left."""
+
+    def __init__(self) -> None:
+        self._since = self._noted = time.monotonic()
+        self._chunks = 0
+
+    def count(self, batch: Sequence[Item]) -> None:
+        now = time.monotonic()
+        self._chunks += len(batch)
+        if now - self._noted < RATE_SECONDS:
+            return
+        speed = round(self._chunks / (now - self._since), 2)
+        generations = {work.generation.pk for work, _, _ in batch}
+        IndexGeneration.objects.filter(pk__in=generations).update(chunks_per_second=speed)
+        self._noted = now
+        if now - self._since > RATE_WINDOW:
+            self._since, self._chunks = now, 0

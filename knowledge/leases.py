@@ -15,11 +15,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, Q, QuerySet
 from django.utils import timezone
 
 from .loaders.errors import LoadError
-from .models import Document
+from .models import Document, IndexGeneration
 
 State = Document.State
 LEASE_SECONDS = 60
@@ -77,21 +77,27 @@ def holds(token: str, document: UUID) -> bool:
     return bool(claimed(token).filter(pk=document).update(lease_until=_end()))
 
 
-def finish(token: str, document: UUID) -> bool:
-    changed = (
-        claimed(token)
-        .filter(pk=document)
-        .update(
-            state=State.READY,
-            chunks_done=F("chunks_total"),
-            attempts=0,
-            error="",
-            error_code="",
-            lease_owner="",
-            lease_until=None,
-        )
+def lock(token: str) -> set[UUID]:
+    """Renew what the claim still holds and give it; inside a transaction this locks its rows."""
+    claimed(token).update(lease_until=_end())
+    return set(claimed(token).values_list("pk", flat=True))
+
+
+def finish(token: str, documents: Sequence[UUID], generation: int) -> set[UUID]:
+    """Those that are ready now; not when another generation went live meanwhile, which lacks their vectors."""
+    live = IndexGeneration.objects.filter(pk=generation, state=IndexGeneration.State.LIVE)
+    ready = claimed(token).filter(Exists(live), pk__in=documents)
+    held = set(ready.values_list("pk", flat=True))
+    ready.update(
+        state=State.READY,
+        chunks_done=F("chunks_total"),
+        attempts=0,
+        error="",
+        error_code="",
+        lease_owner="",
+        lease_until=None,
     )
-    return bool(changed)
+    return held
 
 
 def fail(token: str, document: UUID, error: LoadError) -> None:

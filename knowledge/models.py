@@ -60,6 +60,8 @@ class IndexGeneration(models.Model):
     While it is not live, `chunks_done` of `chunks_total` are embedded. What arrives meanwhile is written to it, too.
     recall      what the gate found: {"sv": {"questions": 40, "live": 0.95, "new": 0.97}, …}
     coverage    thresholds of "covered" calibrated for this generation; {} for those of its embedder
+    verified    what its splitting held when the collection was last found to hold the same: {"chunks": n, "sum": n}
+    chunks_per_second   as last measured by the worker
     """
 
     class State(models.TextChoices):
@@ -83,6 +85,8 @@ class IndexGeneration(models.Model):
     error = models.TextField(_("what went wrong"), blank=True, editable=False)
     recall = models.JSONField(_("recall"), default=dict, editable=False)
     coverage = models.JSONField(_("thresholds"), default=dict, editable=False)
+    verified = models.JSONField(default=dict, editable=False)
+    chunks_per_second = models.FloatField(default=0.0, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     lease_owner = models.CharField(max_length=80, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)
@@ -182,10 +186,14 @@ class Document(models.Model):
 
 class DocumentText(models.Model):
     """The text of a document, in a row of its own: SQLite reads a row through to the column it wants, and writes
-    it whole for every step of progress, which made each hit in a book cost its megabytes."""
+    it whole for every step of progress, which made each hit in a book cost its megabytes.
+
+    blocks    of the loader, so that it can be cut again without the file: see `stored.pack`; {} of older rows
+    """
 
     document = models.OneToOneField(Document, primary_key=True, on_delete=models.CASCADE, related_name="body")
     text = models.TextField(_("text"))
+    blocks = models.JSONField(default=dict)
 
     def __str__(self) -> str:
         return str(self.document)
@@ -291,3 +299,52 @@ class IndexMap(models.Model):
 
     def __str__(self) -> str:
         return str(self.generation)
+
+
+class Job(models.Model):
+    """Long work of a worker on a base, done in slices (knowledge/jobs.py).
+
+    waiting ─► running ─► done | failed | cancelled
+
+    options   what was asked for: {"documents": [UUID, …], "cloud": true}
+    cursor    where the next slice goes on; written together with what the last one found
+    """
+
+    class Kind(models.TextChoices):
+        MAP = "map", _("map")
+        QUESTIONS = "questions", _("questions and answers")
+        PAIRS = "pairs", _("similar passages")
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    base = models.ForeignKey(KnowledgeBase, on_delete=models.CASCADE, related_name="jobs")
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING, db_index=True)
+    options = models.JSONField(default=dict)
+    cursor = models.JSONField(default=dict)
+    total = models.PositiveIntegerField(default=0)
+    done = models.PositiveIntegerField(default=0)
+    found = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    cancel_requested = models.BooleanField(default=False)
+    error_code = models.CharField(max_length=40, blank=True)
+    error = models.TextField(_("what went wrong"), blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    owner = models.CharField(max_length=80, blank=True)
+    beat = models.DateTimeField(null=True)
+    created = models.DateTimeField(_("asked for"), auto_now_add=True)
+    finished = models.DateTimeField(_("finished"), null=True)
+
+    class Meta:
+        ordering = ["-created"]
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+
+    def __str__(self) -> str:
+        return f"{self.base} · {self.kind}"

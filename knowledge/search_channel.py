@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -25,10 +25,23 @@ log = logging.getLogger(__name__)
 CHANNEL = "knowledge-search"
 WAIT_SECONDS = 10.0
 _REPLY_PREFIX = "knowledge.reply"
+_OPTIONS = ("bases", "k", "language")
 
 
 async def ask(query: str, *, bases: Sequence[int], k: int = 5, language: str = "") -> SearchResult:
     """As `retrieval.search`, answered by a runner. Raises SearchUnavailable when none answers in time."""
+    return unpack(await _ask("knowledge.search", {"query": query, "bases": list(bases), "k": k, "language": language}))
+
+
+async def explain(
+    query: str, *, bases: Sequence[int], k: int = 5, language: str = "", generation: int | None = None
+) -> dict[str, Any]:
+    """As `bench.explained`, answered by a runner. Raises SearchUnavailable when none answers in time."""
+    question = {"query": query, "bases": list(bases), "k": k, "language": language, "generation": generation}
+    return dict(await _ask("knowledge.explain", question))
+
+
+async def _ask(kind: str, question: dict[str, Any]) -> Any:
     layer = get_channel_layer()
     try:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -36,17 +49,16 @@ async def ask(query: str, *, bases: Sequence[int], k: int = 5, language: str = "
             # Listening starts before the question is sent: the layer keeps nothing for an absent listener.
             answer = asyncio.ensure_future(layer.receive(reply))
             await asyncio.sleep(0)
-            question = {"query": query, "bases": list(bases), "k": k, "language": language}
             try:
-                await layer.send(CHANNEL, {"type": "knowledge.search", "reply": reply, **question})
-                message = await answer
+                await layer.send(CHANNEL, {"type": kind, "reply": reply, **question})
+                message: dict[str, Any] = await answer
             finally:
                 answer.cancel()
     except (TimeoutError, RedisError, OSError) as error:
         raise SearchUnavailable from error
     if message.get("error"):
         raise SearchUnavailable
-    return unpack(message["result"])
+    return message["result"]
 
 
 def unpack(data: dict[str, Any]) -> SearchResult:
@@ -63,19 +75,34 @@ class Searcher(AsyncConsumer):
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def knowledge_search(self, message: dict[str, Any]) -> None:
-        task = asyncio.create_task(self._answer(message))
+        self._start(message, self._search)
+
+    async def knowledge_explain(self, message: dict[str, Any]) -> None:
+        self._start(message, self._explain)
+
+    def _start(self, message: dict[str, Any], find: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> None:
+        task = asyncio.create_task(self._answer(message, find))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _answer(self, message: dict[str, Any]) -> None:
+    async def _search(self, message: dict[str, Any]) -> dict[str, Any]:
         from . import retrieval
+
+        return asdict(await retrieval.search(message["query"], **{name: message[name] for name in _OPTIONS}))
+
+    async def _explain(self, message: dict[str, Any]) -> dict[str, Any]:
+        from . import bench
+
+        options = {name: message[name] for name in (*_OPTIONS, "generation")}
+        return await bench.explained(query=message["query"], **options)
+
+    async def _answer(
+        self, message: dict[str, Any], find: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+    ) -> None:
         from .embedding.errors import EmbedderUnavailable
 
         try:
-            found = await retrieval.search(
-                message["query"], bases=message["bases"], k=message["k"], language=message["language"]
-            )
-            reply: dict[str, Any] = {"type": "knowledge.found", "result": asdict(found)}
+            reply: dict[str, Any] = {"type": "knowledge.found", "result": await find(message)}
         except (KnowledgeError, EmbedderUnavailable) as error:
             log.warning("a search failed: %s", error)
             reply = {"type": "knowledge.found", "error": "search_unavailable"}

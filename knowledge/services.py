@@ -1,7 +1,8 @@
 """Writes of the knowledge app. Vectors are the worker's business: nothing here needs Chroma or an embedder.
 
-Deleting removes a document from SQL at once; its vectors are orphans that the sweeper removes, and a search
-drops them meanwhile because they have no chunk any more. So a Chroma that is down never blocks an admin.
+Deleting removes a document from SQL at once and has the worker remove its vectors; a search drops those meanwhile
+because they have no chunk any more, and the sweeper finds what is left. So a Chroma that is down never blocks an
+admin.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import tempfile
 import unicodedata
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import IO, Any
 from uuid import UUID
@@ -20,22 +21,20 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.db.models import F
 from django.utils import timezone
 from django.utils.text import slugify
 
-from . import lexical
+from . import passages, wake
 from .errors import BadName, KnowledgeError, NameTaken, NoFile, Refused, StillBusy, UnknownLanguage
-from .loaders import known_suffix
+from .loaders import archive, known_suffix
 from .loaders.errors import Empty, LoadError, TooLarge
-from .models import Chunk, Document, IndexGeneration, KnowledgeBase, Splitting, document_path
+from .models import Document, IndexGeneration, KnowledgeBase, Splitting, document_path
 from .splitting import splitter_id
 
 State = Document.State
 # Control and format characters: line breaks, and marks that turn the reading direction and hide an extension.
 _INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 _LONGEST_NAME, _LONGEST_TITLE = 255, 300
-_REMOVE_BATCH = 500
 _READ_BYTES = 1024 * 1024
 
 
@@ -63,10 +62,15 @@ def add_document(
     language: str = "",
     title: str = "",
     starter: str = "",
+    beside: Collection[UUID] = (),
 ) -> tuple[Document, bool]:
     """Store a file, pending. (document, False) when the base has the same bytes already.
 
-    A document that failed or was cancelled is queued again. The edge wakes the worker after the commit.
+    A document that failed or was cancelled is queued again. Other bytes under the file name, language and address of
+    one document that is there are its new version: `replaces`, which goes when this one is searchable.
+
+    beside    documents of the same upload: files of one name in one upload are different files
+    The edge wakes the worker after the commit.
     Raises Refused (wrong_type, empty, too_large) or NoFile; nothing is stored then.
     """
     name = clean_filename(filename)
@@ -86,6 +90,7 @@ def add_document(
                 bytes=size,
                 uploaded_by=uploaded_by,
             )
+            document.replaces = _older(document, beside)
             return _store(document, copy)
     except LoadError as error:
         raise Refused(error) from error
@@ -94,14 +99,24 @@ def add_document(
 def add_documents(
     *, base: KnowledgeBase, files: Sequence[tuple[str, IO[bytes]]], uploaded_by: Any = None, language: str = ""
 ) -> list[Document]:
-    """Store several files (name, content), all or none. Raises as `add_document`, and UnknownLanguage."""
+    """Store several files (name, content), all or none; a zip file gives a document for each file in it.
+
+    Raises as `add_document`, Refused with the codes of loaders/archive.py, and UnknownLanguage.
+    """
     if language and language not in dict(settings.LANGUAGES):
         raise UnknownLanguage
     added: list[tuple[Document, bool]] = []
     try:
-        for filename, content in files:
+        for filename, content in unpacked(files):
             added.append(
-                add_document(base=base, filename=filename, content=content, uploaded_by=uploaded_by, language=language)
+                add_document(
+                    base=base,
+                    filename=filename,
+                    content=content,
+                    uploaded_by=uploaded_by,
+                    language=language,
+                    beside={document.pk for document, _ in added},
+                )
             )
     except KnowledgeError:
         for document, created in added:
@@ -109,6 +124,29 @@ def add_documents(
                 delete_document(document_id=document.pk)
         raise
     return [document for document, _ in added]
+
+
+def _older(document: Document, beside: Collection[UUID]) -> Document | None:
+    """The document of which this one is a new version; None when there is none, or more than one it could be."""
+    same = Document.objects.filter(
+        base=document.base_id,
+        filename=document.filename,
+        language=document.language,
+        starter=document.starter,
+        url=document.url,
+        newer=None,
+    ).exclude(sha256=document.sha256)
+    found = list(same[:2])
+    return found[0] if len(found) == 1 and found[0].pk not in beside else None
+
+
+def unpacked(files: Iterable[tuple[str, IO[bytes]]]) -> Iterator[tuple[str, IO[bytes]]]:
+    """The files with each zip file replaced by what is in it; read one before asking for the next. Raises Refused."""
+    try:
+        for filename, content in files:
+            yield from archive.expand(clean_filename(filename), content, settings.DOCUMENT_MAX_BYTES)
+    except LoadError as error:
+        raise Refused(error) from error
 
 
 def _copy(content: IO[bytes], copy: IO[bytes]) -> tuple[str, int]:
@@ -155,7 +193,7 @@ def retry(*, document_id: UUID) -> None:
 
 
 def cancel(*, document_id: UUID) -> None:
-    """Stop a document that waits or is being read; the worker notices within a batch. Raises StillBusy."""
+    """Stop a document that waits or is being read; the worker notices within about a second. Raises StillBusy."""
     waiting = (State.PENDING, State.PROCESSING)
     with transaction.atomic():
         changed = Document.objects.filter(pk=document_id, state__in=waiting).update(
@@ -167,35 +205,39 @@ def cancel(*, document_id: UUID) -> None:
 
 
 def remove_chunks(*, document_id: UUID) -> None:
-    """Take a document's passages out of SQL and the lexical index; call it inside a transaction."""
-    chunks = list(Chunk.objects.filter(document=document_id).values_list("pk", flat=True))
-    for at in range(0, len(chunks), _REMOVE_BATCH):
-        some = chunks[at : at + _REMOVE_BATCH]
-        lexical.remove(some)
-        Chunk.objects.filter(pk__in=some).delete()  # Django loads what it deletes: a book at once took 110 MB
+    """Take a document's passages out of every index; call it inside a transaction."""
+    entries = passages.remove(document_id=document_id)
+    if entries:
+        generations = IndexGeneration.objects.filter(base__documents=document_id).order_by()
+        wake.forget_later(list(generations.values_list("collection", flat=True)), entries)
     Document.objects.filter(pk=document_id).update(chunks_total=0, chunks_done=0)
 
 
 def delete_document(*, document_id: UUID) -> None:
     """Remove a document, its passages and, when no other document needs it, its file; none there is no error."""
     with transaction.atomic():
-        document = Document.objects.filter(pk=document_id).first()
+        document = Document.objects.select_for_update().filter(pk=document_id).first()
         if document is None:
             return
         remove_chunks(document_id=document.pk)
+        Document.objects.filter(replaces=document).update(replaces=document.replaces_id)
         name = document.file.name
         document.delete()
         transaction.on_commit(lambda: _delete_unused_file(name or ""))
 
 
 def retire_replaced(*, document_id: UUID) -> None:
-    """Remove the older versions of a starter article that is ready; see starter.py."""
-    document = Document.objects.filter(pk=document_id).exclude(starter="").first()
-    if document is None:
-        return
-    older = Document.objects.filter(base=document.base_id, starter=document.starter, created__lt=document.created)
-    for pk in older.values_list("pk", flat=True):
-        delete_document(document_id=pk)
+    """Remove the older versions of a document that is ready."""
+    newer = Document.objects.filter(pk=document_id, state=State.READY, replaces__isnull=False)
+    # Deleting one leaves the version before it in its place.
+    while (older := newer.values_list("replaces", flat=True).first()) is not None:
+        delete_document(document_id=older)
+
+
+def retire_all_replaced() -> None:
+    """Remove what a worker that was killed in the last moment has left."""
+    for pk in Document.objects.filter(state=State.READY, replaces__isnull=False).values_list("pk", flat=True):
+        retire_replaced(document_id=pk)
 
 
 def _delete_unused_file(name: str) -> None:
@@ -230,11 +272,6 @@ def live_generation(*, base: KnowledgeBase, embedder: str, dimensions: int) -> I
             )
     except IntegrityError:  # another worker was faster
         return IndexGeneration.objects.get(base=base, state=IndexGeneration.State.LIVE)
-
-
-def progress(*, document_id: UUID, chunks: int) -> None:
-    """Count finished chunks."""
-    Document.objects.filter(pk=document_id).update(chunks_done=F("chunks_done") + chunks)
 
 
 def clean_filename(filename: str) -> str:

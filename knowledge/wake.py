@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from celery import Celery
 from django.db import transaction
@@ -18,6 +19,10 @@ from kombu.exceptions import OperationalError
 log = logging.getLogger(__name__)
 
 PROCESS, DROP = "knowledge.tasks.process_documents", "knowledge.tasks.drop_collections"
+JOB = "knowledge.tasks.run_job"
+INDEX, FORGET = "knowledge.tasks.complete_indexes", "knowledge.tasks.forget_vectors"
+# Ids in one message; more are left to the sweeper.
+MOST_FORGOTTEN = 5000
 _AT_ONCE = {
     "max_retries": 1,
     "interval_start": 0,
@@ -37,6 +42,22 @@ def drop_later(collections: Sequence[str]) -> None:
     """After the commit, have a worker remove a deleted base's collections; never raises when the broker is away."""
     if collections:
         transaction.on_commit(lambda: _send(DROP, "default", list(collections)))
+
+
+def index_later() -> None:
+    """After the commit, have a worker complete the indexes that lack something; see reindex.py."""
+    transaction.on_commit(lambda: _send(INDEX, "knowledge"))
+
+
+def forget_later(collections: Sequence[str], ids: Sequence[int]) -> None:
+    """After the commit, have a worker remove vectors; what it is not told, the sweeper finds."""
+    if collections and 0 < len(ids) <= MOST_FORGOTTEN:
+        transaction.on_commit(lambda: _send(FORGET, "default", list(collections), list(ids)))
+
+
+def job_soon(job_id: UUID) -> None:
+    """After the commit, have a worker go on with a job (jobs.py); never raises when the broker is away."""
+    transaction.on_commit(lambda: _send(JOB, "knowledge", str(job_id)))
 
 
 def worker_answers() -> bool:

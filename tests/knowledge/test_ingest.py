@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from knowledge import index, ingest, leases, lexical, reading, reconcile, services
+from knowledge import index, ingest, leases, lexical, reading, reconcile, reindex, services
 from knowledge.errors import IndexUnavailable
 from knowledge.models import Chunk, Document, IndexGeneration
+from knowledge.turns import Turns
 
 pytestmark = pytest.mark.usefixtures("lexical_index", "chroma", "fake_embedder")
 State = Document.State
@@ -49,6 +51,14 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "EMBED_BATCH", 16)
 
 
+def mend() -> int:
+    """As the sweeper and the worker it wakes; gives how many indexes lacked something."""
+    found = reconcile.reconcile()
+    if found:
+        assert not reindex.complete("worker", time.monotonic() + 60)
+    return found
+
+
 def expire_leases() -> None:
     Document.objects.filter(state=State.PROCESSING).update(lease_until=timezone.now() - timedelta(seconds=1))
 
@@ -84,8 +94,8 @@ def test_what_cannot_be_read_fails_with_a_sentence(add: Add, work: Work) -> None
     [
         ("services", "live_generation", 1),  # after parsing and writing
         ("sandbox", "load_many", 1),  # before anything
-        ("lexical", "add", 1),  # inside the first transaction
-        ("lexical", "add", 3),  # with half of the passages written
+        ("passages", "write", 1),  # inside the first transaction
+        ("passages", "write", 3),  # with half of the passages written
         ("index", "add", 1),
         ("index", "add", 4),
         ("ingest", "_count", 1),  # vectors stored, not counted
@@ -203,7 +213,7 @@ def test_cancelling_in_the_middle(add: Add, work: Work, monkeypatch: pytest.Monk
 
 
 def assert_after_sweep(document: Document) -> None:
-    reconcile.reconcile()
+    mend()
     document.refresh_from_db()
     assert document.state == State.READY
     assert vectors() == set(Chunk.objects.values_list("pk", flat=True))
@@ -219,7 +229,7 @@ def test_deleting_in_the_middle(add: Add, work: Work, monkeypatch: pytest.Monkey
     monkeypatch.setattr(index, "add", delete_then_add)
     work()
     assert not Document.objects.exists()
-    reconcile.reconcile()
+    mend()
     assert vectors() == set()
 
 
@@ -239,9 +249,45 @@ def test_two_workers_never_take_the_same_document(add: Add) -> None:
     document = add(SENTENCE)
     first, second = leases.claim([document.pk], "one"), leases.claim([document.pk], "two")
     assert [leases.claimed(token).count() for token in (first, second)] == [1, 0]
-    assert not leases.finish(second, document.pk)
+    generation = services.live_generation(base=document.base, embedder="fake", dimensions=64)
+    assert leases.finish(second, [document.pk], generation.pk) == set()
     with pytest.raises(leases.LeaseLost):
         leases.renew(second)
+
+
+def test_a_new_version_takes_the_place_of_the_old_one_when_it_is_searchable(
+    add: Add, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = add(SENTENCE, "plan.txt")
+    work()
+    new, seen = add(LONG, "plan.txt"), []
+    real = index.add
+
+    def look(*args: Any) -> None:
+        seen.append(Chunk.objects.filter(document=old).exists())
+        real(*args)
+
+    monkeypatch.setattr(index, "add", look)
+    work()
+    assert seen and all(seen), "never before"
+    assert Document.objects.get() == new
+    mend()
+    assert_whole(new)
+
+
+def test_a_new_version_that_cannot_be_read_leaves_the_old_one(add: Add, work: Work) -> None:
+    old = add("%PDF".join(["", SENTENCE]), "plan.txt")
+    work()
+    new = add(b"\x00" * 64, "plan.txt")
+    assert new.replaces == old
+    work()
+    new.refresh_from_db()
+    assert new.state == State.FAILED
+    assert_whole(old)
+    third = add(SENTENCE * 3, "plan.txt")
+    assert third.replaces == new
+    work()
+    assert Document.objects.get() == third
 
 
 # --- SQL and Chroma agree again ------------------------------------------------------------------
@@ -251,28 +297,63 @@ def test_vectors_of_deleted_documents_are_swept(add: Add, work: Work) -> None:
     document, other = add(SENTENCE), add(SENTENCE * 2, "other.txt")
     work()
     services.delete_document(document_id=document.pk)
-    assert len(vectors()) == 2
-    assert reconcile.reconcile() == 0
+    assert len(vectors()) == 2, "no worker was told"
+    assert mend() == 1
     assert_whole(other)
+    assert mend() == 0
 
 
-def test_a_lost_index_is_rebuilt_from_sql(add: Add, work: Work) -> None:
+def test_a_lost_index_is_made_from_sql(add: Add, work: Work) -> None:
     document = add(LONG)
     work()
+    assert mend() == 1, "it was never compared before"
     before = list(Chunk.objects.values_list("pk", flat=True))
     index.drop(IndexGeneration.objects.get().collection)
-    assert reconcile.reconcile() == 1
-    work()
+    assert mend() == 1
     assert_whole(document)
     assert list(Chunk.objects.values_list("pk", flat=True)) == before, "citations still point to their passages"
 
 
-def test_nothing_is_done_when_all_agree(add: Add, work: Work) -> None:
+def test_drift_that_leaves_the_count_alone_is_found(add: Add, work: Work) -> None:
+    document, other = add(SENTENCE), add(SENTENCE * 2, "other.txt")
+    work()
+    mend()
+    generation = IndexGeneration.objects.get()
+    index.delete(generation.collection, list(Chunk.objects.filter(document=other).values_list("pk", flat=True)))
+    services.delete_document(document_id=document.pk)
+    assert index.count(generation.collection) == Chunk.objects.count() == 1
+    assert mend() == 1
+    assert_whole(other)
+
+
+def test_a_damaged_index_is_made_anew(add: Add, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     document = add(SENTENCE)
     work()
-    updated = Document.objects.get(pk=document.pk).updated
-    assert reconcile.reconcile() == 0
-    assert Document.objects.get(pk=document.pk).updated == updated
+    mend()
+    bad = IndexGeneration.objects.get()
+    monkeypatch.setattr(index, "damaged", lambda collection, _dimensions: collection == bad.collection)
+    reconcile.reconcile()
+    bad.refresh_from_db()
+    assert (bad.error_code, IndexGeneration.objects.count()) == ("index_damaged", 1), "it may be a full disk"
+    reconcile.reconcile()
+    assert not reindex.complete("worker", time.monotonic() + 60)
+    states = dict(IndexGeneration.objects.values_list("pk", "state"))
+    assert states.pop(bad.pk) == "retired"
+    assert list(states.values()) == ["live"]
+    assert_whole(document)
+    IndexGeneration.objects.filter(pk=bad.pk).update(retired=timezone.now() - timedelta(minutes=3))
+    reconcile.tidy()
+    assert_whole(document)
+    assert IndexGeneration.objects.count() == 1
+
+
+def test_a_real_damaged_answer_is_noticed(add: Add, work: Work) -> None:
+    add(SENTENCE)
+    work()
+    collection = IndexGeneration.objects.get().collection
+    assert not index.damaged(collection, 64)
+    assert index.damaged(collection, 3), "the server refuses the search"
+    assert not index.damaged("kb-none", 64), "a missing one is not damaged: it lacks everything"
 
 
 def test_what_waits_for_a_minute_is_forgotten(add: Add) -> None:
@@ -280,3 +361,57 @@ def test_what_waits_for_a_minute_is_forgotten(add: Add) -> None:
     assert not reconcile.forgotten()
     Document.objects.update(updated=timezone.now() - timedelta(seconds=61))
     assert reconcile.forgotten()
+
+
+# --- cancelling, and whose turn it is ------------------------------------------------------------
+
+
+def test_cancelling_while_it_is_parsed_ends_the_child(add: Add, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    document, other = add(SENTENCE * 3, "slow.txt"), add(SENTENCE, "other.txt")
+    real, runs = reading.sandbox.load_many, []
+
+    def slow(jobs: Any, beat: Any, **limits: Any) -> Any:
+        runs.append(len(jobs))
+        if len(jobs) == 2:
+            services.cancel(document_id=document.pk)
+            beat()
+            raise AssertionError("the child should be gone")
+        return real(jobs, beat=beat, **limits)
+
+    monkeypatch.setattr(reading.sandbox, "load_many", slow)
+    work()
+    assert runs == [2, 1]
+    document.refresh_from_db()
+    assert document.state == State.CANCELLED
+    assert_whole(other)
+
+
+def test_one_file_does_not_wait_for_a_thousand(add: Add, ada: Any, bob: Any) -> None:
+    many = [add(f"{SENTENCE} {number}", f"{number}.txt", uploaded_by=ada).pk for number in range(100)]
+    turns = Turns()
+    first, _ = turns.next_group(64)
+    leases.claim(first, "worker")
+    assert set(first) < set(many)
+    single = add(SENTENCE * 2, "single.txt", uploaded_by=bob).pk
+    second, _ = turns.next_group(64)
+    leases.claim(second, "worker")
+    assert second == [single]
+    third, _ = turns.next_group(64)
+    assert set(third) == set(many) - set(first)
+
+
+def test_a_book_gives_way(add: Add, ada: Any, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "BOOK_SECONDS", 0.0)
+    monkeypatch.setattr(ingest, "AHEAD", 1)
+    book, note = add(LONG, "book.txt", uploaded_by=ada), add(SENTENCE, "note.txt", uploaded_by=bob)
+    order: list[Any] = []
+    real = leases.finish
+
+    def finish(token: str, documents: Any, generation: int) -> Any:
+        order.extend(documents)
+        return real(token, documents, generation)
+
+    monkeypatch.setattr(leases, "finish", finish)
+    ingest.process_pending("worker", time.monotonic() + 60)
+    assert order == [note.pk, book.pk]
+    assert_whole(book)

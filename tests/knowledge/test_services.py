@@ -113,6 +113,44 @@ def test_refused_at_the_door(
     assert stored_files(settings) == []
 
 
+# --- new versions --------------------------------------------------------------------------------
+
+
+def test_other_bytes_under_the_same_name_are_a_new_version(base: KnowledgeBase, add: Add) -> None:
+    first = add("First", "plan.txt", language="sv")
+    assert add("Second", "plan.txt", language="sv").replaces == first
+    assert add("Third", "plan.txt", language="nb").replaces is None, "a translation"
+    assert add("Fourth", "other.txt", language="sv").replaces is None
+    other = services.create_base(name="Other")
+    elsewhere, _ = services.add_document(base=other, filename="plan.txt", content=io.BytesIO(b"5"), language="sv")
+    assert elsewhere.replaces is None
+
+
+def test_files_of_one_name_in_one_upload_are_different_files(base: KnowledgeBase, add: Add) -> None:
+    files = [("a/readme.md", io.BytesIO(b"one")), ("b/readme.md", io.BytesIO(b"two"))]
+    assert [document.replaces for document in services.add_documents(base=base, files=files)] == [None, None]
+    assert add("three", "readme.md").replaces is None, "nobody knows which of the two it is"
+
+
+def test_the_starter_articles_are_not_replaced_by_uploads(base: KnowledgeBase, add: Add) -> None:
+    article = add("First", "grow.md", language="sv", starter="sv/grow")
+    assert add("Mine", "grow.md", language="sv").replaces is None
+    assert add("Second", "grow.md", language="sv", starter="sv/grow").replaces == article
+
+
+def test_a_version_that_goes_leaves_the_one_before_in_its_place(base: KnowledgeBase, add: Add) -> None:
+    first, second, third = (add(text, "plan.txt") for text in ("one", "two", "three"))
+    assert third.replaces == second
+    services.delete_document(document_id=second.pk)
+    third.refresh_from_db()
+    assert third.replaces == first
+    services.retire_replaced(document_id=third.pk)
+    assert Document.objects.count() == 2, "it is not searchable yet"
+    Document.objects.filter(pk=third.pk).update(state=State.READY)
+    services.retire_all_replaced()
+    assert Document.objects.get() == third
+
+
 # --- states --------------------------------------------------------------------------------------
 
 
