@@ -15,13 +15,14 @@ from django.db.models import Count, Max, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from . import selectors
+from .admin_coverage import coverage_view
 from .models import Conversation, Rating, Turn
 
 STATE_COLOURS = {
@@ -167,6 +168,10 @@ class TurnAdmin(ReadOnlyAdmin):
             "created__lt",
         }
     )
+
+    def get_urls(self) -> list[Any]:
+        page = self.admin_site.admin_view(coverage_view)
+        return [path("coverage/", page, name="coach_coverage"), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Turn]:
         queryset = super().get_queryset(request).select_related("conversation__coach", "rating")

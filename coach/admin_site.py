@@ -34,12 +34,17 @@ def _may_see(request: HttpRequest, items: list[tuple[str, dict[str, Any]]]) -> l
 
 
 def _coaching(request: HttpRequest) -> list[dict[str, Any]]:
+    turns = _item(_("Turns"), "swap_vert", "admin:coach_turn_changelist")
+    coverage = _item(_("Coverage"), "travel_explore", "admin:coach_coverage")
+    if request.path == coverage["link"]:
+        turns["active"] = False  # its address begins like theirs
     return _may_see(
         request,
         [
             ("coach.view_coach", _item(_("Coaches"), "psychology_alt", "admin:coach_coach_changelist")),
             ("coach.view_conversation", _item(_("Conversations"), "forum", "admin:coach_conversation_changelist")),
-            ("coach.view_turn", _item(_("Turns"), "swap_vert", "admin:coach_turn_changelist")),
+            ("coach.view_turn", turns),
+            ("coach.view_turn", coverage),
             ("coach.view_rating", _item(_("Ratings"), "star", "admin:coach_rating_changelist")),
         ],
     )

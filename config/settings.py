@@ -56,6 +56,10 @@ OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", ("http", "https"))
 HF_TOKEN = env.text("HF_TOKEN")
 HF_BASE_URL = env.url("HF_BASE_URL", ("http", "https"))  # of huggingface-endpoint; "" means the hub's own
 COACH_MODERATION = env.text("COACH_MODERATION", "words")  # words, openai or guard:MODEL; checked by llm.moderation
+# Languages in which Tesseract, where it is installed, reads scanned pages, by its own names.
+COACH_OCR_LANGUAGES = env.codes("COACH_OCR_LANGUAGES", r"[a-z]{3}(_[a-z]+)*", ("swe", "nor", "kor", "eng"))
+COACH_URL_INGEST = env.flag("COACH_URL_INGEST", False)  # whether documents may be fetched from the web
+COACH_URL_HOSTS = env.names("COACH_URL_HOSTS")  # the only hosts then, '.example.org' with all below it; [] means any
 COACH_DEVICE = env.choice("COACH_DEVICE", ("auto", "cpu", "cuda"), "auto")  # of huggingface: models in process
 
 # --- servers: a URL from the environment, else what `up` started --------------------------------
@@ -109,6 +113,7 @@ CELERY_BEAT_SCHEDULE = {
     "roll-up-calls": {"task": "llm.tasks.roll_up_calls", "schedule": 3600.0, "options": {"expires": 3600}},
     "forget-calls": {"task": "llm.tasks.forget_calls", "schedule": 86400.0, "options": {"expires": 86400}},
     "sweep-pulls": {"task": "llm.tasks.sweep_pulls", "schedule": 30.0, "options": {"expires": 30}},
+    "sweep-jobs": {"task": "knowledge.tasks.sweep_jobs", "schedule": 30.0, "options": {"expires": 30}},
     "sweep-documents": {"task": "knowledge.tasks.sweep_documents", "schedule": 30.0, "options": {"expires": 30}},
 }
 
@@ -225,7 +230,10 @@ UNFOLD = {
     "SITE_URL": "/",
     "SITE_ICON": lambda request: static("img/logo.svg"),
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/favicon.svg")}],
-    "STYLES": [lambda request: static("admin-coach/admin.css")],
+    "STYLES": [
+        lambda request: static("admin-coach/admin.css"),
+        lambda request: static("admin-coach/knowledge.css"),
+    ],
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "coach.admin_dashboard.dashboard",

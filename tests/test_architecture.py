@@ -25,7 +25,7 @@ APPS = ("accounts", "llm", "knowledge", "coach", "training", "config", "launcher
 
 VENDORS = re.compile(
     r"^(langchain\w*|langgraph|openai|ollama|chromadb|chromadb_rust_bindings|sentence_transformers|transformers|torch"
-    r"|onnxruntime|onnx|tokenizers|xllamacpp|huggingface_hub|httpx2|gguf|gpt4all|accelerate|docx|pypdf|lxml)(\.|$)"
+    r"|onnxruntime|onnx|tokenizers|xllamacpp|huggingface_hub|httpx2|gguf|gpt4all|accelerate|docx|pypdf|pypdfium2|markdown_it|lxml)(\.|$)"
 )
 # The adapter files: each integration is one file, added and deleted as a unit.
 ADAPTERS = (

@@ -29,9 +29,12 @@ async function walk(entry, found, folder) {
   }
 }
 
-/** Of what lay in folders only the types that can be read; {wanted, left: how many were left out}. */
+/** Of what lay in folders only the types that can be read; {wanted, left: how many were left out}.
+    What was chosen by itself stays, so that its row says why it cannot be read. */
 export function sift(files, suffixes) {
-  const wanted = files.filter(({ file, path }) => !path || readable(file.name, suffixes));
+  const wanted = files
+    .filter(({ file, path }) => !path || readable(file.name, suffixes))
+    .map((one) => ({ ...one, unreadable: !readable(one.file.name, suffixes) }));
   return { wanted, left: files.length - wanted.length };
 }
 

@@ -7,17 +7,19 @@ import { UploadView } from "./upload-view.js";
 const QUICK = 1000;
 const SLOW = 5000;
 const SAY_EACH = 8000;
+const MANY = 200; // open files; then a look every two seconds is enough
 
 const root = document.querySelector("[data-upload]");
 const config = JSON.parse(document.getElementById("ac-upload-config").textContent);
 const texts = { ...config.texts, documentUrl: config.pages.document };
 const csrf = root.querySelector("[name=csrfmiddlewaretoken]").value;
+const language = () => root.querySelector("[data-language]").value;
 
-const queue = new UploadQueue({ ...config.api, maxBytes: config.maxBytes, csrf, texts }, (row) => {
-  view.draw(row, queue.rows);
+const queue = new UploadQueue({ ...config.api, maxBytes: config.maxBytes, csrf, texts, language }, (row) => {
+  view.changed(row);
   schedule(QUICK);
 });
-const view = new UploadView(root, texts, { retry: (row) => queue.retry(row), cancel: (row) => queue.cancel(row) });
+const view = new UploadView(root, texts, queue, { retry: (row) => queue.retry(row), cancel: (row) => queue.cancel(row) });
 
 function take(files) {
   const { wanted, left } = sift(files, config.suffixes);
@@ -35,6 +37,7 @@ area.addEventListener("dragleave", () => over(--depth > 0));
 area.addEventListener("drop", async (event) => {
   depth = 0;
   over(false);
+  view.notice(texts.reading);
   take(await droppedFiles(event.dataTransfer));
 });
 // A file that misses the area must not replace the page.
@@ -54,11 +57,21 @@ for (const input of root.querySelectorAll("input[type=file]")) {
 for (const button of root.querySelectorAll("[data-choose]")) {
   button.addEventListener("click", () => root.querySelector(button.dataset.choose).click());
 }
-root.querySelector("[data-cancel-all]").addEventListener("click", () => queue.cancelAll());
+root.querySelector("[data-address]")?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const field = event.target.elements.url;
+  queue.addAddress(field.value.trim());
+  field.value = "";
+});
+root.querySelector("[data-cancel-all]").addEventListener("click", async (event) => {
+  event.target.disabled = true;
+  await queue.cancelAll();
+  event.target.disabled = false;
+});
 root.querySelector("[data-retry-all]").addEventListener("click", () => queue.retryFailed());
 window.addEventListener("beforeunload", (event) => {
   // What is on the server goes on without this page; what is still here would be lost.
-  if (queue.rows.some((row) => row.state === "queued" || row.state === "uploading")) event.preventDefault();
+  if (queue.leaving) event.preventDefault();
 });
 
 // --- live states -------------------------------------------------------------------------------
@@ -66,36 +79,26 @@ let timer = 0;
 let said = 0;
 
 function schedule(delay) {
-  if (!timer && queue.waitingIds().length) timer = setTimeout(poll, document.hidden ? SLOW : delay);
+  if (!timer && queue.waiting.size) timer = setTimeout(poll, document.hidden ? SLOW : delay);
 }
 
 async function poll() {
-  let delay = QUICK;
+  let delay = queue.waiting.size > MANY ? 2 * QUICK : QUICK;
   try {
-    const ids = queue.waitingIds();
-    const response = await fetch(config.api.states, {
-      method: "POST",
-      headers: { "X-CSRFToken": csrf, "Content-Type": "application/json", Accept: "application/json" },
-      body: JSON.stringify({ ids }),
-    });
-    if (!response.ok) throw new Error(String(response.status));
-    const { documents } = await response.json();
-    const found = new Set(documents.map((state) => state.id));
-    for (const state of documents) queue.update(state);
-    for (const id of ids) if (!found.has(id)) queue.gone(id);
+    await queue.look();
     root.toggleAttribute("data-offline", false);
   } catch {
     root.toggleAttribute("data-offline", true);
     delay = SLOW;
   }
   timer = 0;
+  view.later();
   announce();
   schedule(delay);
 }
 
 function announce() {
-  const finished = !queue.waitingIds().length;
-  if (finished || Date.now() - said > SAY_EACH) {
+  if (!queue.counts.open || Date.now() - said > SAY_EACH) {
     said = Date.now();
     view.say(view.summary ?? "");
   }
