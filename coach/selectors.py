@@ -56,6 +56,7 @@ class TurnContext:
     created: datetime | None = None
     owner: int | None = None
     private: bool = False
+    regenerates: bool = False
     allowance: Allowance = field(default_factory=Allowance)
 
 
@@ -71,6 +72,11 @@ class OpenedConversation:
     past: tuple[PastTurn, ...]
     sources_from: int
     private: bool = False
+
+
+def orders_of_models() -> list[str]:
+    """What coaches say themselves of the models to ask."""
+    return list(Coach.objects.exclude(language_models="").values_list("language_models", flat=True))
 
 
 def active_coaches() -> QuerySet[Coach]:
@@ -109,7 +115,7 @@ def turn_context(turn_id: UUID) -> TurnContext:
     """Raises Turn.DoesNotExist."""
     row, bases = statements.turn_with_coach(turn_id)
     conversation, position, question, language, stop, sources_from, coach, mode, prompt, language_models = row[:10]
-    created, owner, private, live = row[10:]
+    created, owner, private, regenerates, live = row[10:]
     live_order.remember(live)
     sources = _known_sources(conversation)
     return TurnContext(
@@ -130,6 +136,7 @@ def turn_context(turn_id: UUID) -> TurnContext:
         created=created,
         owner=owner,
         private=private,
+        regenerates=regenerates,
         allowance=_allowance(owner, coach, language),
     )
 

@@ -38,7 +38,7 @@ RETURNING attempts
 _TURN = """
 SELECT turn.conversation_id, turn.position, turn.question, turn.language, turn.stop_requested,
     conversation.sources_from_turn, coach.slug, coach.mode, coach.prompt, coach.language_models,
-    turn.created, conversation.owner_id, conversation.private,
+    turn.created, conversation.owner_id, conversation.private, turn.regenerates_id IS NOT NULL,
     (SELECT live."order" FROM llm_liveorder AS live ORDER BY live.id DESC LIMIT 1),
     link.knowledgebase_id
 FROM coach_turn AS turn
@@ -88,12 +88,12 @@ def claim(*, turn: UUID, runner: str, now: datetime, until: datetime, most: int)
 
 def turn_with_coach(turn: UUID) -> tuple[Row, tuple[int, ...]]:
     """Its row without the base, and the ids of the coach's knowledge bases. Raises Turn.DoesNotExist."""
-    found = rows(_TURN, [_id(turn)], columns=15)
+    found = rows(_TURN, [_id(turn)], columns=16)
     if not found:
         raise Turn.DoesNotExist
-    conversation, position, question, language, stop, *coach, created, owner, private, live, _base = found[0]
+    conversation, position, question, language, stop, *coach, created, owner, private, again, live, _base = found[0]
     bases = tuple(row[-1] for row in found if row[-1] is not None)
-    asked = (_moment(created), owner, bool(private), live or "")
+    asked = (_moment(created), owner, bool(private), bool(again), live or "")
     return (_uuid(conversation), position, question, language, bool(stop), *coach, *asked), bases
 
 

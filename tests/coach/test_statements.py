@@ -33,8 +33,13 @@ def test_a_turn_with_its_coach(talk: Conversation) -> None:
     turn = _turn(talk, 3, language="sv", stop_requested=True)
     row, bases = statements.turn_with_coach(turn.pk)
     assert row[:10] == (talk.pk, 3, "Q?", "sv", True, 2, "c", "personal", "Be kind. 100 %", "guided")
-    assert row[10:] == (turn.created, talk.owner_id, False, "")
+    assert row[10:] == (turn.created, talk.owner_id, False, False, "")
     assert list(bases) == sorted(KnowledgeBase.objects.filter(slug__in="ab").values_list("pk", flat=True))
+
+
+def test_a_turn_that_asks_for_another_answer_says_so(talk: Conversation) -> None:
+    again = _turn(talk, 0, regenerates=_turn(talk, 0))
+    assert statements.turn_with_coach(again.pk)[0][13] is True
 
 
 def test_a_coach_without_knowledge_has_no_bases(talk: Conversation) -> None:
