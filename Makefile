@@ -5,7 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 PY := .venv/bin/python
 
-.PHONY: help run install install-dev install-training test test-all check bench clean
+.PHONY: help run install install-dev install-training native-server test test-all check bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -22,6 +22,9 @@ install-dev:  ## also what tests and checks need
 
 install-training:  ## also what local fine-tuning needs
 	@bash launcher/install.sh requirements-training.txt
+
+native-server: install  ## build the embedded model's server for this very processor (optional, faster reading)
+	@bash launcher/native.sh
 
 test: install-dev  ## all tests that need no server of the system
 	@bash launcher/apt.sh chromium chromium

@@ -4,7 +4,7 @@ python -m bench.inside people COUNT [staff]  users with API tokens, as JSON
 python -m bench.inside coaches               the coach of each pace of the fake model (stdin: {slug: models})
 python -m bench.inside base SLUG             an empty knowledge base
 python -m bench.inside documents SLUG        documents by state
-python -m bench.inside chunks SLUG           texts of all chunks
+python -m bench.inside chunks SLUG           what is embedded of all chunks: the text with its title and headings
 python -m bench.inside embed [query|passage] CPU and wall seconds of the embedder alone (stdin: list of texts)
 """
 
@@ -73,8 +73,10 @@ def documents(slug: str) -> dict[str, int]:
 
 def chunks(slug: str) -> list[str]:
     from knowledge.models import Chunk
+    from knowledge.splitting import passage_text
 
-    return list(Chunk.objects.filter(document__base__slug=slug).order_by("pk").values_list("text", flat=True))
+    found = Chunk.objects.filter(document__base__slug=slug).order_by("pk")
+    return [passage_text(*row) for row in found.values_list("document__title", "headings", "text")]
 
 
 def embed(kind: str) -> dict[str, float]:

@@ -57,7 +57,14 @@ def _knowledge(request: HttpRequest) -> list[dict[str, Any]]:
         if failed:
             documents |= {"badge": str(failed), "badge_variant": "danger"}
     bases = _item(_("Knowledge bases"), "library_books", "admin:knowledge_knowledgebase_changelist")
-    return _may_see(request, [("knowledge.view_knowledgebase", bases), ("knowledge.view_document", documents)])
+    return _may_see(
+        request,
+        [
+            ("knowledge.view_knowledgebase", bases),
+            ("knowledge.view_document", documents),
+            ("training.view_evaluationrun", _item(_("Evaluations"), "query_stats", "admin:training_evaluations")),
+        ],
+    )
 
 
 def _models(request: HttpRequest) -> list[dict[str, Any]]:

@@ -6,9 +6,13 @@ class CoachConfig(AppConfig):
     verbose_name = "Coaching"
 
     def ready(self) -> None:
-        """The map of a base shows what its coaches could not answer."""
+        # Lower floors ask what they cannot know: which models coaches name (they must stay), and what coaches could
+        # not answer (shown on the map of a base).
         from knowledge.open_questions import register
+        from llm import local_models
 
+        from . import selectors
         from .coverage import UnansweredQuestions
 
+        local_models.ask_too(selectors.orders_of_models)
         register(UnansweredQuestions())

@@ -25,6 +25,10 @@ def search(degraded: str) -> str:
     return gettext("The search in the knowledge base works only in part just now.")
 
 
+def answer_kept() -> str:
+    return gettext("The same was asked before; this is the answer from then. You can ask for a new one.")
+
+
 def guided(*, private: bool) -> str:
     if private:
         return gettext(

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +166,7 @@ def sentences(text: str) -> list[str]:
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
 
 
+@lru_cache(maxsize=1024)  # the passages of a base come again and again: 5 MB
 def grams(text: str, size: int = 4) -> frozenset[str]:
     """Character n-grams of the letters and digits: they survive compounds, endings and particles."""
     plain = re.sub(r"[\W_]+", " ", text.lower())

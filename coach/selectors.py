@@ -18,6 +18,7 @@ from llm.limits import Allowance
 from . import statements
 from .models import Coach, Conversation, Source, Turn
 from .prompting import NumberedSource, PastTurn
+from .questions import about_conversation
 
 AFTER_ALL = 2**31 - 1  # a position that no turn reaches
 
@@ -56,6 +57,7 @@ class TurnContext:
     created: datetime | None = None
     owner: int | None = None
     private: bool = False
+    regenerates: bool = False
     allowance: Allowance = field(default_factory=Allowance)
 
 
@@ -71,6 +73,11 @@ class OpenedConversation:
     past: tuple[PastTurn, ...]
     sources_from: int
     private: bool = False
+
+
+def orders_of_models() -> list[str]:
+    """What coaches say themselves of the models to ask."""
+    return list(Coach.objects.exclude(language_models="").values_list("language_models", flat=True))
 
 
 def active_coaches() -> QuerySet[Coach]:
@@ -109,7 +116,7 @@ def turn_context(turn_id: UUID) -> TurnContext:
     """Raises Turn.DoesNotExist."""
     row, bases = statements.turn_with_coach(turn_id)
     conversation, position, question, language, stop, sources_from, coach, mode, prompt, language_models = row[:10]
-    created, owner, private, live = row[10:]
+    created, owner, private, regenerates, live = row[10:]
     live_order.remember(live)
     sources = _known_sources(conversation)
     return TurnContext(
@@ -130,6 +137,7 @@ def turn_context(turn_id: UUID) -> TurnContext:
         created=created,
         owner=owner,
         private=private,
+        regenerates=regenerates,
         allowance=_allowance(owner, coach, language),
     )
 
@@ -187,7 +195,7 @@ def _path(conversation_id: UUID, before: int, sources: dict[int, KnownSource]) -
                 question=question,
                 answer=answer,
                 language=language,
-                grounded=bool(entries),
+                grounded=bool(entries) or about_conversation(question, language),
                 sources=tuple(NumberedSource(n, sources[n].title, sources[n].excerpt) for n in new),
             )
         )

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -18,7 +18,7 @@ from llm import limits
 from . import statements
 from .errors import Empty, LimitReached, NotFinished, NotFound, TooLong, TooMany
 from .language import detect_language
-from .models import Coach, Conversation, Rating, Source, Turn
+from .models import Coach, Conversation, Rating, Turn
 
 LEASE = timedelta(seconds=5)
 MAX_ATTEMPTS = 3
@@ -94,9 +94,8 @@ def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str, langua
         language = language or detect_language(text, asked.language)
         if not _new_turn(asked, turn_id, conversation_id, text, language, None):
             return False
-        Conversation.objects.filter(pk=conversation_id).update(
-            updated=timezone.now(), language=language, title=asked.title or _title(text)
-        )
+        title = asked.title or _title(text)
+        statements.touch(conversation=conversation_id, language=language, title=title, now=timezone.now())
     return True
 
 
@@ -142,19 +141,15 @@ def _new_turn(
     if asked.recent >= settings.TURNS_PER_MINUTE:
         raise TooMany
     following = 0 if asked.last_position is None else asked.last_position + 1
-    try:
-        with transaction.atomic():
-            Turn.objects.create(
-                pk=turn_id,
-                conversation_id=conversation_id,
-                position=following if regenerates is None else regenerates.position,
-                question=text,
-                language=language,
-                regenerates=regenerates,
-            )
-    except IntegrityError:  # the same id arrived twice at the same moment
-        return False
-    return True
+    return statements.new_turn(  # False when the same id arrived twice at the same moment
+        turn=turn_id,
+        conversation=conversation_id,
+        position=following if regenerates is None else regenerates.position,
+        regenerates=None if regenerates is None else regenerates.pk,
+        question=text,
+        language=language,
+        now=timezone.now(),
+    )
 
 
 def _title(text: str) -> str:
@@ -211,45 +206,34 @@ def give_up_exhausted() -> list[tuple[UUID, int]]:
 
 def finish_turn(*, turn_id: UUID, runner: str, outcome: Outcome) -> bool:
     """Store the outcome in one commit. False when another runner has taken the turn over."""
+    values = {
+        "state": outcome.state.value,
+        "answer": outcome.answer,
+        "sources": list(outcome.sources),
+        "citations": list(outcome.citations),
+        "notices": list(outcome.notices),
+        "grounded": outcome.grounded,
+        "model": outcome.model,
+        "place": outcome.place,
+        "usage": outcome.usage or {},
+        "timings": outcome.timings or {},
+        "safety": outcome.safety,
+        "failure_code": outcome.failure_code,
+        "failure": outcome.failure,
+    }
     with transaction.atomic():
-        changed = Turn.objects.filter(pk=turn_id, lease_owner=runner, state=Turn.State.RUNNING).update(
-            state=outcome.state,
-            answer=outcome.answer,
-            sources=list(outcome.sources),
-            citations=list(outcome.citations),
-            notices=list(outcome.notices),
-            grounded=outcome.grounded,
-            model=outcome.model,
-            place=outcome.place,
-            usage=outcome.usage or {},
-            timings=outcome.timings or {},
-            safety=outcome.safety,
-            failure_code=outcome.failure_code,
-            failure=outcome.failure,
-            finished=timezone.now(),
-            lease_until=None,
-        )
-        if not changed:
+        conversation = statements.finish(turn=turn_id, runner=runner, values=values, finished=timezone.now())
+        if conversation is None:
             return False
-        if outcome.new_sources or outcome.sources_from:
-            conversation_id = Turn.objects.values_list("conversation_id", flat=True).get(pk=turn_id)
-            Source.objects.bulk_create(_source(conversation_id, new) for new in outcome.new_sources)
-            if outcome.sources_from:
-                Conversation.objects.filter(pk=conversation_id).update(sources_from_turn=outcome.sources_from)
+        if outcome.new_sources:
+            statements.add_sources(conversation=conversation, rows=[_row(new) for new in outcome.new_sources])
+        if outcome.sources_from:
+            statements.set_sources_from(conversation=conversation, position=outcome.sources_from)
     return True
 
 
-def _source(conversation_id: UUID, new: NewSource) -> Source:
-    return Source(
-        conversation_id=conversation_id,
-        n=new.n,
-        chunk_id=new.chunk,
-        document_id=new.document,
-        title=new.title,
-        location=new.location,
-        text=new.text,
-        excerpt=new.excerpt,
-    )
+def _row(new: NewSource) -> statements.Row:
+    return (new.n, new.chunk, new.document, new.title, new.location, new.text, new.excerpt)
 
 
 def rate(*, user_id: int, turn_id: UUID, rating: int, helpful: bool | None, comment: str) -> Rating:

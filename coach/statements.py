@@ -7,7 +7,7 @@ against the models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -38,7 +38,7 @@ RETURNING attempts
 _TURN = """
 SELECT turn.conversation_id, turn.position, turn.question, turn.language, turn.stop_requested,
     conversation.sources_from_turn, coach.slug, coach.mode, coach.prompt, coach.language_models,
-    turn.created, conversation.owner_id, conversation.private,
+    turn.created, conversation.owner_id, conversation.private, turn.regenerates_id IS NOT NULL,
     (SELECT live."order" FROM llm_liveorder AS live ORDER BY live.id DESC LIMIT 1),
     link.knowledgebase_id
 FROM coach_turn AS turn
@@ -65,6 +65,32 @@ SELECT title, language,
 FROM coach_conversation WHERE id = %(conversation)s AND owner_id = %(owner)s
 """
 
+_NEW_TURN = """
+INSERT INTO coach_turn (id, conversation_id, position, regenerates_id, question, language, answer, state, sources,
+    citations, notices, grounded, model, place, usage, timings, safety, failure_code, failure, stop_requested, attempts,
+    lease_owner, lease_until, created, finished)
+VALUES (%(turn)s, %(conversation)s, %(position)s, %(regenerates)s, %(question)s, %(language)s, '', 'pending', '[]',
+    '[]', '[]', %(no)s, '', '', '{}', '{}', '', '', '', %(no)s, 0, '', NULL, %(now)s, NULL)
+ON CONFLICT (id) DO NOTHING RETURNING id
+"""
+_TOUCH = """
+UPDATE coach_conversation SET updated = %(now)s, language = %(language)s, title = %(title)s WHERE id = %(conversation)s
+"""
+_FINISH = """
+UPDATE coach_turn SET state = %(state)s, answer = %(answer)s, sources = %(sources)s, citations = %(citations)s,
+    notices = %(notices)s, grounded = %(grounded)s, model = %(model)s, place = %(place)s, usage = %(usage)s,
+    timings = %(timings)s, safety = %(safety)s, failure_code = %(failure_code)s, failure = %(failure)s,
+    finished = %(finished)s, lease_until = NULL
+WHERE id = %(turn)s AND lease_owner = %(runner)s AND state = 'running' RETURNING conversation_id
+"""
+# A passage or document that went while the model wrote leaves a source without a link, as it would later.
+_SOURCE = """
+INSERT INTO coach_source (conversation_id, n, chunk_id, document_id, title, location, text, excerpt)
+VALUES (%s, %s, (SELECT id FROM knowledge_chunk WHERE id = %s), (SELECT id FROM knowledge_document WHERE id = %s),
+    %s, %s, %s, %s)
+"""
+_SOURCES_FROM = "UPDATE coach_conversation SET sources_from_turn = %s WHERE id = %s"
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -88,12 +114,12 @@ def claim(*, turn: UUID, runner: str, now: datetime, until: datetime, most: int)
 
 def turn_with_coach(turn: UUID) -> tuple[Row, tuple[int, ...]]:
     """Its row without the base, and the ids of the coach's knowledge bases. Raises Turn.DoesNotExist."""
-    found = rows(_TURN, [_id(turn)], columns=15)
+    found = rows(_TURN, [_id(turn)], columns=16)
     if not found:
         raise Turn.DoesNotExist
-    conversation, position, question, language, stop, *coach, created, owner, private, live, _base = found[0]
+    conversation, position, question, language, stop, *coach, created, owner, private, again, live, _base = found[0]
     bases = tuple(row[-1] for row in found if row[-1] is not None)
-    asked = (_moment(created), owner, bool(private), live or "")
+    asked = (_moment(created), owner, bool(private), bool(again), live or "")
     return (_uuid(conversation), position, question, language, bool(stop), *coach, *asked), bases
 
 
@@ -118,7 +144,61 @@ def asked(*, turn: UUID, conversation: UUID, owner: int, since: datetime) -> Ask
     return Asked(title, language, _uuid(turn_in), last, recent)
 
 
-def _id(value: UUID) -> Any:
+def new_turn(
+    *,
+    turn: UUID,
+    conversation: UUID,
+    position: int,
+    regenerates: UUID | None,
+    question: str,
+    language: str,
+    now: datetime,
+) -> bool:
+    """Save a pending turn. False when there is one of this id."""
+    values = {"turn": _id(turn), "conversation": _id(conversation), "position": position, "question": question}
+    values |= {"regenerates": _id(regenerates), "language": language, "no": False, "now": _time(now)}
+    with connection.cursor() as cursor:
+        cursor.execute(_NEW_TURN, values)
+        return cursor.fetchone() is not None
+
+
+def touch(*, conversation: UUID, language: str, title: str, now: datetime) -> None:
+    """What a new question changes of its conversation."""
+    values = {"conversation": _id(conversation), "language": language, "title": title, "now": _time(now)}
+    with connection.cursor() as cursor:
+        cursor.execute(_TOUCH, values)
+
+
+def finish(*, turn: UUID, runner: str, values: Mapping[str, Any], finished: datetime) -> UUID | None:
+    """Store how a turn ended, by column; gives its conversation, None when it is no longer this runner's."""
+    prepared = {name: _text(value) if isinstance(value, list | dict) else value for name, value in values.items()}
+    prepared |= {"turn": _id(turn), "runner": runner, "finished": _time(finished)}
+    with connection.cursor() as cursor:
+        cursor.execute(_FINISH, prepared)
+        found = cursor.fetchone()
+    return _uuid(found[0]) if found else None
+
+
+def add_sources(*, conversation: UUID, rows: Sequence[Row]) -> None:
+    """rows: n, chunk, document, title, location, text, excerpt of passages that get their number."""
+    prepared = [
+        (_id(conversation), n, chunk, _id(UUID(document) if document else None), *texts)
+        for n, chunk, document, *texts in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(_SOURCE, prepared)
+
+
+def set_sources_from(*, conversation: UUID, position: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_SOURCES_FROM, [position, _id(conversation)])
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _id(value: UUID | None) -> Any:
     return Turn._meta.get_field("id").get_db_prep_value(value, connection)
 
 

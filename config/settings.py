@@ -221,6 +221,9 @@ CONTENT_SECURITY_POLICY = {
 # --- bounds ------------------------------------------------------------------------------------
 QUESTION_MAX_CHARACTERS = 4000
 TURNS_PER_MINUTE = env.integer("COACH_TURNS_PER_MINUTE", 120, 1, 100_000)
+ANSWER_CACHE_SECONDS = 60 * env.integer("COACH_ANSWER_CACHE_MINUTES", 0, 0, 43_200)
+COACH_RERANKER = env.text("COACH_RERANKER")
+INDEX_KEEP_DAYS = env.integer("COACH_INDEX_KEEP_DAYS", 7, 1, 3650)  # how long one can roll back to an index
 LLM_CALL_DAYS = env.integer("LLM_CALL_DAYS", 30, 1, 3650)  # then only the sums of its day are left of a call
 TURNS_AT_ONCE = env.integer("COACH_TURNS_AT_ONCE", 64, 1, 1000)  # per runner
 

@@ -27,7 +27,7 @@ from .types import LiveIndex
 
 State = IndexGeneration.State
 # A retired generation can be gone back to for so long; what arrives meanwhile is written to it, too.
-KEEP = timedelta(days=getattr(settings, "INDEX_KEEP_DAYS", 7))
+KEEP = timedelta(days=settings.INDEX_KEEP_DAYS)
 # Searches remember which generation is live for five seconds; a damaged one is removed by itself after more.
 REMEMBERED, SWITCH_GRACE = timedelta(seconds=15), timedelta(minutes=2)
 

@@ -52,7 +52,7 @@ def check(id_: str) -> str:
 
 async def rerank(query: str, ranking: list[Ranked], *, language: str = "", private: bool = False) -> bool:
     """Put the first of `ranking` in a better order, with `scores["rerank"]`; False when nothing was done."""
-    id_ = str(getattr(settings, "COACH_RERANKER", ""))
+    id_ = settings.COACH_RERANKER
     if not id_ or len(ranking) < 2:
         return False
     kind, _, name = id_.partition(":")

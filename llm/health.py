@@ -1,4 +1,5 @@
-"""How each language model has been doing in this process: failures in a row, last error, measured speeds.
+"""How each language model has been doing in this process: failures in a row, last error, measured speeds, and how
+its tokenizer compares with our estimate in each language.
 
 A small circuit breaker spares people the wait for a model that is down:
 
@@ -14,7 +15,7 @@ processes and nothing is stored: after a restart every model is tried again.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import FirstTokenTimeout, LanguageModelError, ModelUnavailable, RateLimited
 from .types import ModelId, Usage
@@ -24,13 +25,17 @@ OPEN_SECONDS = 15.0
 LONGEST_RATE_LIMIT = 60.0
 LONGEST_TRIAL = 60.0  # of the one call that tries again; after that another one may
 _NEWEST_WEIGHT = 0.3
+_FEWEST_ESTIMATED = 100  # a ratio of shorter prompts says more of the template than of the language
 _FEWEST_TOKENS = 16  # a speed measured over fewer tokens is mostly start-up cost
 
 
 @dataclass(slots=True)
 class Record:
     """`failures` and `unanswered` count in a row; `running` are the calls of this process now; speeds are moving
-    averages in tokens per second."""
+    averages in tokens per second.
+
+    token_ratios    language → tokens of a prompt for each one that we had estimated
+    """
 
     failures: int = 0
     unanswered: int = 0
@@ -40,6 +45,7 @@ class Record:
     running: int = 0
     prompt_speed: float | None = None
     completion_speed: float | None = None
+    token_ratios: dict[str, float] = field(default_factory=dict)
 
 
 _records: dict[ModelId, Record] = {}
@@ -76,7 +82,8 @@ def cancelled(model_id: ModelId, trial: float) -> None:
         found.trial_until = 0.0
 
 
-def succeeded(model_id: ModelId, usage: Usage) -> None:
+def succeeded(model_id: ModelId, usage: Usage, *, estimated: int = 0, language: str = "") -> None:
+    """estimated: tokens of the prompt as llm/tokens.py saw them, 0 if it did not look; language: of the prompt."""
     found = record(model_id)
     found.failures = found.unanswered = 0
     found.open_until = found.trial_until = 0.0
@@ -86,6 +93,9 @@ def succeeded(model_id: ModelId, usage: Usage) -> None:
         found.prompt_speed = _average(found.prompt_speed, usage.prompt_tokens_per_second)
     if (usage.completion_tokens or 0) >= _FEWEST_TOKENS:
         found.completion_speed = _average(found.completion_speed, usage.completion_tokens_per_second)
+    if estimated >= _FEWEST_ESTIMATED and usage.prompt_tokens:
+        ratio = _average(found.token_ratios.get(language), usage.prompt_tokens / estimated)
+        found.token_ratios[language] = ratio or 1.0
 
 
 def failed(model_id: ModelId, error: LanguageModelError) -> None:
@@ -107,6 +117,12 @@ def prompt_speed(model_id: ModelId) -> float | None:
     """Fresh prompt tokens per second this model reads here; None until it has been measured."""
     found = _records.get(model_id)
     return found.prompt_speed if found else None
+
+
+def token_ratio(model_id: ModelId, language: str) -> float:
+    """Tokens for each estimated one: with Qwen2.5 0.76 in English, 1.09 in Swedish. 1 until it has been measured."""
+    found = _records.get(model_id)
+    return found.token_ratios.get(language, 1.0) if found else 1.0
 
 
 def forget() -> None:

@@ -12,6 +12,8 @@ No Django here. Settings and why (measured on 2 cores, Qwen2.5-Coder-1.5B Q4_K_M
                                     long prompt takes effect within 2 s instead of 7 s (given the request's
                                     `return_progress`), and other answers go on meanwhile; reading is 3 %
                                     slower than with 512
+    native                          `make native-server` builds llama.cpp for this very processor; where that was done,
+                                    it takes the place of the wheel's (NATIVE_NUMBERS)
     GOMP_SPINCOUNT 1000             threads that wait for each other sleep soon instead of spinning: on a
                                     busy machine 5.5 tokens a second instead of 0.6, on a quiet one the same
 """
@@ -19,7 +21,11 @@ No Django here. Settings and why (measured on 2 cores, Qwen2.5-Coder-1.5B Q4_K_M
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
+import importlib.metadata
 import os
+import platform
 import signal
 import sys
 import threading
@@ -45,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"The key file {options.api_key_file} is empty; the server never runs without a key.")
     if not options.model.is_file():
         return _refuse(f"The model file {options.model} is missing; fetch it with `manage.py fetchmodels`.")
+    native = _native()
+    if native is not None:
+        _become(native, options)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -65,6 +74,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     guard.start()
     del server
     return 0
+
+
+def processor() -> str:
+    """A name of this processor with all that it can: what was built for another one may stop in the middle."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    told = {line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))}
+    return hashlib.sha256("\n".join([platform.machine(), *sorted(told)]).encode()).hexdigest()[:16]
+
+
+def _native() -> Path | None:
+    """llama.cpp's server as launcher/native.sh built it here, if it did, for this processor and this version."""
+    folder = os.environ.get("COACH_CACHE_DIR")
+    if not folder:
+        return None
+    built = Path(folder) / "native" / importlib.metadata.version("xllamacpp")
+    try:
+        fits = (built / "processor").read_text(encoding="ascii").strip() == processor()
+    except OSError:
+        return None
+    return built / "llama-server" if fits and os.access(built / "llama-server", os.X_OK) else None
+
+
+def _become(native: Path, options: argparse.Namespace) -> None:
+    """Run the native server in this process's place, with the same settings. Comes back when it cannot be run."""
+    threads = options.threads or cores()
+    settings = {
+        "model": options.model,
+        "alias": options.model.stem,
+        "host": HOST,
+        "port": options.port,
+        "api-key-file": options.api_key_file,
+        "cors-origins": "http://127.0.0.1",
+        "parallel": options.parallel,
+        "ctx-size": options.parallel * options.ctx,
+        "batch-size": BATCH,
+        "ubatch-size": BATCH,
+        "cache-ram": options.cache_ram,
+        "threads": threads,
+        "threads-batch": threads,
+        "verbosity": QUIET,
+    }
+    command = [str(native), "--no-ui", "--no-cors-credentials", "--slots"]
+    for name, value in settings.items():
+        command += [f"--{name}", str(value)]
+    print(f"serving {options.model.name} on {HOST}:{options.port} (built here)", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        os.execve(native, command, {"GOMP_SPINCOUNT": SPIN_COUNT, **os.environ})  # noqa: S606 - no shell
 
 
 def cores() -> int:

@@ -5,7 +5,8 @@ Fetching is in fetching.py (at once) and pulls.py (by a worker), trying a model 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from .registry import parse_models
 from .types import ModelId
 
 RECOMMENDED = 3
+_further_orders: list[Callable[[], Iterable[str]]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,14 @@ def recommend(machine: Machine | None = None, most: int = RECOMMENDED) -> list[E
     return sorted(quick, key=_worth, reverse=True)[:most]
 
 
+def ask_too(orders: Callable[[], Iterable[str]]) -> None:
+    """Have `names_in_use` heed further orders of models, such as those of coaches; this floor knows no coaches."""
+    _further_orders.append(orders)
+
+
 def names_in_use() -> set[str]:
-    """Models that COACH_MODELS or the newest LiveOrder names, or that answer when neither names any."""
+    """Models that COACH_MODELS, the newest LiveOrder or a coach names, or that answer when neither of the first two
+    names any."""
     order = LiveOrder.objects.order_by("-pk").values_list("order", flat=True).first() or ""
     named: list[ModelId] = []
     for text in (settings.COACH_MODELS, order):
@@ -79,6 +87,9 @@ def names_in_use() -> set[str]:
         name = ollama_chat_model()
         named = [ModelId("ollama", name)] if name else []
         named += [EMBEDDED] if embedded_server() else []
+    for text in (text for orders in _further_orders for text in orders()):
+        with contextlib.suppress(UnknownModel):
+            named += parse_models(text)
     return {_canonical(str(model)) for model in named} | set(_loaded())
 
 

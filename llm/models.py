@@ -199,6 +199,7 @@ class ModelPull(models.Model):
     bytes_done = models.PositiveBigIntegerField(default=0)
     error_code = models.CharField(max_length=40, blank=True)
     error = models.TextField(_("what went wrong"), blank=True)
+    language = models.CharField(max_length=10, default="en", help_text="Of who asked: what went wrong is said in it.")
     cancel_requested = models.BooleanField(default=False)
     attempts = models.PositiveSmallIntegerField(default=0)
     beat = models.DateTimeField(null=True)

@@ -22,6 +22,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
 from .download import AlreadyFetching, Cancelled, DownloadCut, DownloadError, NoNetwork, Paused, Progress
@@ -55,7 +56,7 @@ def ask(*, model: str) -> ModelPull:
             return running
         refuse_early(name)
         size = name.entry.bytes if name.entry else 0
-        return ModelPull.objects.create(model=str(name), bytes_total=size or None)
+        return ModelPull.objects.create(model=str(name), bytes_total=size or None, language=get_language() or "en")
 
 
 def get(pull_id: UUID) -> ModelPull:
@@ -87,7 +88,12 @@ def run_slice(*, pull_id: UUID) -> bool:
     if not _claim(pull_id):
         return False
     row = get(pull_id)
-    watch = _Watch(pull_id)
+    with override(row.language):
+        return _run(row)
+
+
+def _run(row: ModelPull) -> bool:
+    pull_id, watch = row.pk, _Watch(row.pk)
     try:
         fetch_model(wanted(row.model), watch.see, wait=False)
     except Paused:
@@ -111,12 +117,10 @@ def forgotten() -> list[UUID]:
     now = timezone.now()
     lost = ModelPull.objects.filter(state=State.RUNNING).filter(Q(beat=None) | Q(beat__lt=now - LOST))
     lost.filter(cancel_requested=True).update(state=State.CANCELLED, finished=now)
-    lost.filter(attempts__gte=ATTEMPTS).update(
-        state=State.FAILED,
-        error_code="lost",
-        error=_("The worker that fetched it stopped again and again; look into its log and try again."),
-        finished=now,
-    )
+    for row in lost.filter(attempts__gte=ATTEMPTS):
+        with override(row.language):
+            error = _("The worker that fetched it stopped again and again; look into its log and try again.")
+        lost.filter(pk=row.pk).update(state=State.FAILED, error_code="lost", error=error, finished=now)
     waiting = Q(state=State.WAITING) & (Q(beat__lt=now - FORGOTTEN) | Q(beat=None, created__lt=now - FORGOTTEN))
     found = ModelPull.objects.filter(waiting | Q(pk__in=lost.values("pk")))
     return list(found.order_by("created").values_list("pk", flat=True))

@@ -228,7 +228,7 @@ async def _attempt(
                 continue
             if event is None or not started:
                 raise StreamBroken(_("%(model)s ended without an answer; try again.") % {"model": model.id})
-            health.succeeded(model.id, event.usage)
+            health.succeeded(model.id, event.usage, estimated=request.tokens, language=request.language)
             call.outcome, call.usage = "ok", event.usage
             yield event
             return

@@ -19,6 +19,7 @@ REGISTRY: dict[str, str] = {
     "e5-small": "knowledge.embedding.local:e5_small",
     "minilm": "knowledge.embedding.transformer:minilm",
     "sentence-transformers": "knowledge.embedding.transformer:named",
+    "sentence-transformers-onnx": "knowledge.embedding.onnx_model:named",
     "ollama": "knowledge.embedding.ollama:named",
     "openai": "knowledge.embedding.openai:named",
 }

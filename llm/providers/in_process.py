@@ -1,6 +1,7 @@
 """Models that compute inside this process: one after the other in one thread, first come, first served.
 
-Two at once would share the cores and both be slower than one after the other.
+Two at once would share the cores and both be slower than one after the other. What has not been asked for
+IDLE_SECONDS, such as a model that another one has replaced, gives its memory back; its next call loads it again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import asyncio
 import logging
 import queue
 import threading
+import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
@@ -20,9 +23,12 @@ from .patience import reading_seconds
 
 log = logging.getLogger(__name__)
 
+IDLE_SECONDS, LOOK_SECONDS = 900.0, 30.0
+
 _line: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 _starting = threading.Lock()
 _worker: threading.Thread | None = None
+_models: weakref.WeakSet[InProcessModel] = weakref.WeakSet()
 
 
 class Listener:
@@ -76,12 +82,14 @@ class InProcessModel(ABC):
     def __init__(self, model_id: ModelId) -> None:
         self.id = model_id
         self._loaded: Any = None
+        self._used = time.monotonic()
+        _models.add(self)
 
     def first_token_seconds(self, request: ChatRequest) -> float:
         return reading_seconds(self.id, request) + (0 if self._loaded else self.loading_seconds)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[AdapterEvent]:
-        events = computed(partial(self._answer, request))
+        events = computed(partial(self._use, request))
         try:
             async for event in events:
                 yield event
@@ -96,8 +104,21 @@ class InProcessModel(ABC):
     async def aclose(self) -> None:
         self._loaded = None
 
+    def rest(self) -> None:
+        """Give the memory back when nobody has asked for IDLE_SECONDS; runs in the computing thread only."""
+        if self._loaded is not None and time.monotonic() - self._used > IDLE_SECONDS:
+            log.info("%s has not been asked for a while; its memory is given back", self.id)
+            self._loaded = None
+
     def _only_load(self, _listener: Listener) -> None:
+        self._used = time.monotonic()
         self._load()
+
+    def _use(self, request: ChatRequest, listener: Listener) -> None:
+        try:
+            self._answer(request, listener)
+        finally:
+            self._used = time.monotonic()
 
     @abstractmethod
     def _load(self) -> Any:
@@ -138,4 +159,10 @@ def _submit(job: Callable[[], None]) -> None:
 
 def _serve() -> None:
     while True:
-        _line.get()()
+        try:
+            job = _line.get(timeout=LOOK_SECONDS)
+        except queue.Empty:
+            for model in list(_models):
+                model.rest()
+        else:
+            job()

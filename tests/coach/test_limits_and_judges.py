@@ -88,6 +88,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> list[FakeLanguageModel]:
     monkeypatch.setattr(turn_module.policy, "resolve", lambda _text: list(by_id))
     monkeypatch.setattr("llm.switcher.language_model", by_id.__getitem__)
     monkeypatch.setattr("coach.turn.language_model", by_id.__getitem__)
+    monkeypatch.setattr("coach.asking.language_model", by_id.__getitem__)
     monkeypatch.setattr("llm.calls.report", lambda _call: None)
     return found
 

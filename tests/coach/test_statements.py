@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from coach import statements
 from coach.models import Coach, Conversation, Source, Turn
-from knowledge.models import KnowledgeBase
+from knowledge.models import Chunk, Document, KnowledgeBase, Splitting
 
 pytestmark = pytest.mark.django_db
 
@@ -33,8 +33,13 @@ def test_a_turn_with_its_coach(talk: Conversation) -> None:
     turn = _turn(talk, 3, language="sv", stop_requested=True)
     row, bases = statements.turn_with_coach(turn.pk)
     assert row[:10] == (talk.pk, 3, "Q?", "sv", True, 2, "c", "personal", "Be kind. 100 %", "guided")
-    assert row[10:] == (turn.created, talk.owner_id, False, "")
+    assert row[10:] == (turn.created, talk.owner_id, False, False, "")
     assert list(bases) == sorted(KnowledgeBase.objects.filter(slug__in="ab").values_list("pk", flat=True))
+
+
+def test_a_turn_that_asks_for_another_answer_says_so(talk: Conversation) -> None:
+    again = _turn(talk, 0, regenerates=_turn(talk, 0))
+    assert statements.turn_with_coach(again.pk)[0][13] is True
 
 
 def test_a_coach_without_knowledge_has_no_bases(talk: Conversation) -> None:
@@ -90,3 +95,62 @@ def test_a_claim_counts_and_is_refused_to_the_second(talk: Conversation) -> None
     assert statements.claim(turn=turn.pk, runner="r2", now=now, until=until, most=3) == 0
     turn.refresh_from_db()
     assert (turn.state, turn.lease_owner, turn.lease_until, turn.attempts) == ("running", "r1", until, 1)
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def test_a_new_turn_is_what_the_model_would_have_made(talk: Conversation) -> None:
+    now, first, again = timezone.now(), uuid.uuid4(), uuid.uuid4()
+    values = {"conversation": talk.pk, "position": 4, "question": 'Hur "då"? 100 %', "language": "sv", "now": now}
+    assert statements.new_turn(turn=first, regenerates=None, **values)
+    assert not statements.new_turn(turn=first, regenerates=None, **values)
+    assert statements.new_turn(turn=again, regenerates=first, **values)
+    made, sibling = Turn.objects.get(pk=first), Turn.objects.get(pk=again)
+    expected = Turn(pk=first, conversation=talk, position=4, question='Hur "då"? 100 %', language="sv", created=now)
+    fields = [field.attname for field in Turn._meta.concrete_fields]
+    assert {name: getattr(made, name) for name in fields} == {name: getattr(expected, name) for name in fields}
+    assert sibling.regenerates_id == first
+    statements.touch(conversation=talk.pk, language="nb", title="Ny", now=now)
+    talk.refresh_from_db()
+    assert (talk.language, talk.title, talk.updated) == ("nb", "Ny", now)
+
+
+def test_the_end_of_a_turn_is_stored_only_for_the_runner_that_holds_it(talk: Conversation) -> None:
+    turn, now = _turn(talk, 0, state="running", lease_owner="me", lease_until=timezone.now()), timezone.now()
+    values = {
+        "state": "done",
+        "answer": "Svar 100 % 한",
+        "sources": [{"n": 1, "score": None}],
+        "citations": [1],
+        "notices": [{"code": "fallback", "message": "'"}],
+        "grounded": True,
+        "model": "m",
+        "place": "local",
+        "usage": {"prompt_tokens": 3},
+        "timings": {"total": 0.5},
+        "safety": "none",
+        "failure_code": "",
+        "failure": "",
+    }
+    assert statements.finish(turn=turn.pk, runner="other", values=values, finished=now) is None
+    assert statements.finish(turn=turn.pk, runner="me", values=values, finished=now) == talk.pk
+    turn.refresh_from_db()
+    assert {name: getattr(turn, name) for name in values} == values
+    assert (turn.finished, turn.lease_until) == (now, None)
+    assert statements.finish(turn=turn.pk, runner="me", values=values, finished=now) is None  # it is over
+
+
+def test_sources_keep_their_text_when_their_passage_went_meanwhile(talk: Conversation) -> None:
+    base = KnowledgeBase.objects.get(slug="a")
+    document = Document.objects.create(base=base, title="D", filename="d.md", sha256="1")
+    splitting = Splitting.objects.create(base=base, splitter="s")
+    chunk = Chunk.objects.create(document=document, splitting=splitting, position=0, start=0, end=1, text="t")
+    gone = str(uuid.uuid4())
+    rows = [(1, chunk.pk, str(document.pk), "D", "p. 1", "t", "e"), (2, 999_999, gone, "G", "", "t2", "e2")]
+    statements.add_sources(conversation=talk.pk, rows=rows)
+    found = Source.objects.filter(conversation=talk).values_list("n", "chunk", "document", "title", "text", "excerpt")
+    assert list(found) == [(1, chunk.pk, document.pk, "D", "t", "e"), (2, None, None, "G", "t2", "e2")]
+    statements.set_sources_from(conversation=talk.pk, position=7)
+    talk.refresh_from_db()
+    assert talk.sources_from_turn == 7

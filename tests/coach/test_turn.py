@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from coach.questions import is_question, standalone
 from coach.selectors import KnownSource, TurnContext
 from coach.turn import final_event, fresh_tokens, run_turn
 from knowledge.types import Passage, SearchResult
+from llm import health
 from llm.errors import ServerFailed
-from llm.types import ModelId, Place
+from llm.tokens import prompt_tokens
+from llm.types import ModelId, Place, Usage
 from tests.fakes import FakeLanguageModel
 
 PASSAGE = Passage(
@@ -80,6 +83,7 @@ def use(monkeypatch: pytest.MonkeyPatch, found: Any) -> Any:
         monkeypatch.setattr(turn_module.policy, "resolve", lambda _text: [model.id for model in models])
         monkeypatch.setattr("llm.switcher.language_model", by_id.__getitem__)
         monkeypatch.setattr("coach.turn.language_model", by_id.__getitem__)
+        monkeypatch.setattr("coach.asking.language_model", by_id.__getitem__)
 
     return use
 
@@ -236,5 +240,27 @@ def test_questions_are_recognised(text: str, expected: bool) -> None:
 
 
 def test_the_budget_of_fresh_tokens_is_bounded() -> None:
-    assert 140 <= fresh_tokens([ModelId("llamacpp")]) <= 300
-    assert fresh_tokens([ModelId("openai", "x")]) > 600
+    assert 140 <= fresh_tokens([ModelId("llamacpp")], "en") <= 300
+    assert fresh_tokens([ModelId("openai", "x")], "en") > 600
+
+
+def test_the_budget_follows_what_the_model_makes_of_a_language() -> None:
+    model = ModelId("llamacpp", "measured")
+    for language, tokens in (("en", 380), ("sv", 550)):
+        usage = Usage(prompt_tokens=tokens, cached_prompt_tokens=0, prompt_tokens_per_second=100.0)
+        health.succeeded(model, usage, estimated=500, language=language)
+    assert [fresh_tokens([model], language) for language in ("en", "sv", "nb")] == [342, 236, 260]
+    health.forget()
+
+
+async def test_all_that_is_new_fits_the_budget(use: Any, found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question and the words around the sources count, too."""
+    text = " ".join(f"Sentence {number} says a little more about habits." for number in range(40))
+    some = tuple(replace(PASSAGE, chunk=chunk, text=text) for chunk in (11, 12, 13))
+    found["result"] = SearchResult(passages=some, covered=True)
+    monkeypatch.setattr(turn_module, "fresh_tokens", lambda _models, _language: 220)
+    model = FakeLanguageModel()
+    use(model)
+    outcome = await run_turn(context(), Events())
+    assert len(outcome.new_sources) == 3
+    assert prompt_tokens([model.requests[0].messages[-1]]) <= 220 + 15

@@ -49,6 +49,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(turn_module.policy, "resolve", lambda _text: list(by_id))
         monkeypatch.setattr("llm.switcher.language_model", by_id.__getitem__)
         monkeypatch.setattr("coach.turn.language_model", by_id.__getitem__)
+        monkeypatch.setattr("coach.asking.language_model", by_id.__getitem__)
 
     return use
 

@@ -141,6 +141,7 @@ class OllamaServer:
 
     `library`: bytes of each model that can be pulled. A pull goes on where an earlier connection was closed, in
     steps of a tenth. `refuses`: the error it reports in the stream. `ends`: it closes without "success".
+    `holds_at`: with so many bytes here it waits until the test says that the client has `left`.
     """
 
     def __init__(self) -> None:
@@ -149,6 +150,7 @@ class OllamaServer:
         self.here: dict[str, int] = {}
         self.refuses = ""
         self.ends = False
+        self.holds_at, self.left = 0, threading.Event()
         self.slow = 0.0
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_OllamaHandler, self))
@@ -223,6 +225,9 @@ class _OllamaHandler(BaseHTTPRequestHandler):
         while self.ollama.here.get(name, 0) < total:
             self.ollama.here[name] = min(total, self.ollama.here.get(name, 0) + total // 10)
             yield {**progress, "completed": self.ollama.here[name]}
+            if self.ollama.holds_at and self.ollama.here[name] >= self.ollama.holds_at:
+                self.ollama.left.wait(30)  # what is written to a closed socket goes unnoticed for a while
+                return
         if self.ollama.ends:
             return
         for status in ("verifying sha256 digest", "writing manifest", "removing unused layers"):

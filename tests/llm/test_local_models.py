@@ -262,8 +262,11 @@ def test_ollama_pulls_with_progress_and_goes_on_after_a_stop(ollama_server: Olla
         if progress.done >= GB:
             raise Cancelled
 
+    ollama_server.holds_at = GB
     with pytest.raises(Cancelled):
         fetch_model(wanted("ollama:llama3.2:3b"), stop)
+    ollama_server.holds_at = 0
+    ollama_server.left.set()
     assert [step.done for step in seen][:4] == [0, 0, GB // 5, 2 * GB // 5]
     assert not seen[0].safe
     assert seen[-1].safe
@@ -417,6 +420,19 @@ def test_what_is_installed(
         with pytest.raises(InUse, match="is in use; take it out of the order"):
             local_models.remove(model=name)
     assert {model.model for model in local_models.installed()} == set(found)
+
+
+@pytest.mark.django_db
+def test_what_a_coach_names_stays(small_catalogue: dict[str, Entry]) -> None:
+    from coach.models import Coach
+
+    fetch_model(wanted("known"), _quiet)
+    coach = Coach.objects.create(slug="own", name="C", mode="personal", language_models="guided, llamacpp:known")
+    with pytest.raises(InUse):
+        local_models.remove(model="known")
+    coach.delete()
+    local_models.remove(model="known")
+    assert _left(models_dir()) == set()
 
 
 @pytest.mark.django_db

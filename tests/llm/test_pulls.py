@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
+from django.utils.translation import override
 
 from llm import pulls
 from llm.catalogue import Entry, models_dir
@@ -46,6 +47,19 @@ def short_slices(monkeypatch: pytest.MonkeyPatch, hub: Hub) -> Hub:
     monkeypatch.setattr(pulls, "SLICE_SECONDS", 0.0)
     hub.slow = 0.02
     return hub
+
+
+def test_what_went_wrong_is_said_in_the_language_of_who_asked(
+    small_catalogue: dict[str, Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with override("sv"):
+        pull = pulls.ask(model="known")
+    ModelPull.objects.filter(pk=pull.pk).update(state=State.RUNNING, attempts=pulls.ATTEMPTS)
+    _age(pull, 1000)
+    pulls.forgotten()
+    row = _row(pull.pk)
+    assert (row.state, row.error_code) == (State.FAILED, "lost")
+    assert row.error.startswith("Processen som hämtade")
 
 
 # --- asking --------------------------------------------------------------------------------------
