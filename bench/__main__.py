@@ -1,6 +1,6 @@
-"""`python -m bench [ttft|page|load|memory|index|pdf|model …]`: starts the application, measures, prints a table.
+"""`python -m bench [ttft|page|load|steady|memory|index|drop|pdf|model …]`: starts the application and measures.
 
-Everything but `model` (the real embedded model, minutes) runs when nothing is named. The application runs with a
+Prints a table. Everything but `model` (the real embedded model, minutes) runs when nothing is named, with a
 fake model server, the real embedder, the starter knowledge, its own data folder and its own port.
 """
 
@@ -22,8 +22,10 @@ MEASURES: dict[str, Callable[[Application], list[Row]]] = {
     "ttft": chat.measure_ttft,
     "page": chat.measure_page,
     "load": chat.measure_load,
+    "steady": chat.measure_steady,
     "memory": chat.measure_memory,
     "index": knowledge.measure_index,
+    "drop": knowledge.measure_drop,
     "pdf": lambda application: knowledge.measure_pdf(application, application.data_dir),
     "model": real_model.measure_model,
 }

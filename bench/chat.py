@@ -22,6 +22,8 @@ MODEL = "bench"
 FIRST_MS = pace_of(MODEL).first * 1000
 TURNS_OF_A_CONVERSATION = 5
 USERS, TURNS = 50, 1000
+# Fifty answers at once at the asked-for 35 turns a second last 1.1 s each; the usual pace, 0.65 s, fills the machine.
+STEADY, STEADY_TURNS = "pace-50-18-60", 600
 
 
 class Chat:
@@ -31,14 +33,19 @@ class Chat:
         self.application = application
         self._asked = 0
 
-    def plan(self, people: Sequence[Person], turns: int, spread: float = 0.0) -> dict[str, Any]:
-        """Every person asks `turns` questions, in conversations of five turns that are made here."""
+    def plan(
+        self, people: Sequence[Person], turns: int, spread: float = 0.0, coach: str = "personal", model: str = MODEL
+    ) -> dict[str, Any]:
+        """Every person asks `turns` questions, in conversations of five turns that are made here.
+
+        coach, model    who is asked, and the fake model whose pace it has
+        """
         users = []
         for person in people:
             texts = questions.take(turns, self._asked)
             self._asked += turns
             needed = -(-turns // TURNS_OF_A_CONVERSATION)
-            conversations = [self.application.conversation(person.token) for _ in range(needed)]
+            conversations = [self.application.conversation(person.token, coach) for _ in range(needed)]
             asked = [
                 {"conversation": conversations[n // TURNS_OF_A_CONVERSATION], "question": text}
                 for n, text in enumerate(texts)
@@ -46,7 +53,7 @@ class Chat:
             users.append({"token": person.token, "turns": asked})
         return {
             "url": self.application.socket_url,
-            "expected": answer_text(MODEL),
+            "expected": answer_text(model),
             "first": pieces(1)[0].strip(),
             "spread": spread,
             "users": users,
@@ -198,6 +205,26 @@ def measure_load(application: Application, users: int = USERS, turns: int = TURN
         Row(f"errors in {len(result['turns'])} turns", len(errors(result)), "turns", 0, load=load),
         Row("CPU of a turn above the embedder", total - embedder, "ms", 40, note=shares, load=load),
         Row("CPU of one query in the embedder alone", embedder, "ms", load=load),
+    ]
+
+
+def measure_steady(application: Application) -> list[Row]:
+    """(a, c) fifty at once whose answers last as long as 35 turns a second leave them."""
+    chat = Chat(application)
+    people = application.people(USERS)
+    application.helper("coaches", given=json.dumps({"steady": f"openai:{STEADY}"}))
+    chat.run(chat.plan(people[:5], 1, coach="steady", model=STEADY))
+    result = chat.run(chat.plan(people, STEADY_TURNS // USERS, spread=1.1, coach="steady", model=STEADY))
+    load, wrong = processes.load_average(), errors(result)
+    rate = (len(result["turns"]) - len(wrong)) / result["wall"]
+    first = pace_of(STEADY).first * 1000
+    waited = [turn["first"] * 1000 - first for turn in result["turns"] if not turn["error"]]
+    name = f"{USERS} answers of 1.1 s at once"
+    return [
+        Row(
+            f"added time to first token, {name}, p95", percentile(waited, 95), "ms", 250, note=_note(result), load=load
+        ),
+        Row(f"turns a second, {name}", rate, "turns/s", 35, False, f"{len(wrong)} errors", load),
     ]
 
 

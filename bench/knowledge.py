@@ -7,16 +7,18 @@ import threading
 import time
 import uuid
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from . import processes
 from .application import ROOT, Application, ApplicationFailed
 from .chat import Chat, added, errors
 from .pdf import write_pdf
-from .report import Row, median
+from .report import Row, median, percentile
 
 PAGES = 10_000
 POLL_SECONDS = 0.1
+MANY, FILE_BYTES, AT_ONCE = 1000, 6000, 20  # AT_ONCE: files in a request, as static/admin-coach/upload.js sends them
 
 
 def _new_base(application: Application, name: str) -> str:
@@ -31,7 +33,66 @@ def measure_index(application: Application) -> list[Row]:
     small = {"-".join(path.parts[-3:]): path.read_bytes() + mark for path in paths}
     # Read as plain text, a book has no headings to cut at: its passages are as long as they may be.
     book = {"book.txt": b"\n\n".join(path.read_bytes().replace(b"#", b"") for path in paths) + mark}
-    return [*_measure_files(application, "small files", small), *_measure_files(application, "one book", book)]
+    return [
+        *_measure_files(application, "small files", small),
+        *_measure_files(application, "files of 6 kB", _files(MANY // 4)),
+        *_measure_files(application, "one book", book),
+    ]
+
+
+def _files(count: int) -> dict[str, bytes]:
+    """Markdown files of about 6 kB, each new to this installation: articles in other orders."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "starter_knowledge").rglob("*.md"))]
+    random = Random(uuid.uuid4().hex)
+    made = {}
+    for number in range(count):
+        text = f"# Notes {uuid.uuid4()}\n\n"
+        while len(text.encode()) < FILE_BYTES:
+            text += random.choice(texts)[: FILE_BYTES - len(text)] + "\n\n"
+        made[f"notes-{number}.md"] = text.encode()
+    return made
+
+
+def measure_drop(application: Application) -> list[Row]:
+    """(h) a thousand files dropped at once, as the upload page sends them: what chat and page feel of it."""
+    person = application.people(1, staff=True)
+    chat, token = Chat(application), person[0].token
+    chat.run(chat.plan(person, 3))
+    quiet = median(added(chat.run(chat.plan(person, 30))))
+    base, files = _new_base(application, "drop"), list(_files(MANY).items())
+    uploads = threading.Thread(target=_drop, args=(application, base, files, token))
+    started = time.perf_counter()
+    uploads.start()
+    slow, wrong, pages = list[float](), list[str](), list[float]()
+    while uploads.is_alive() or len(slow) < 60:
+        result = chat.run(chat.plan(person, 10))
+        slow += added(result)
+        wrong += errors(result)
+        before = time.perf_counter()
+        application.call("GET", f"/api/v1/knowledge-bases/{base}/progress", token=token)
+        pages.append(1000 * (time.perf_counter() - before))
+    uploads.join()
+    note = f"quiet {quiet:.0f} ms, meanwhile {median(slow):.0f} ms, {len(slow)} turns, {len(wrong)} errors"
+    load = processes.load_average()
+    rows = [
+        Row(
+            f"chat while {MANY} files of 6 kB come: first token",
+            median(slow) / quiet,
+            "times",
+            1.5,
+            note=note,
+            load=load,
+        ),
+        Row("… a request for the progress, p95", percentile(pages, 95), "ms", note=f"{len(pages)} requests", load=load),
+    ]
+    _wait(application, base, token)
+    rows.append(Row("… until all are searchable", time.perf_counter() - started, "s", load=load))
+    return rows
+
+
+def _drop(application: Application, base: str, files: list[tuple[str, bytes]], token: str) -> None:
+    for at in range(0, len(files), AT_ONCE):
+        application.upload(base, dict(files[at : at + AT_ONCE]), token=token)
 
 
 def _measure_files(application: Application, kind: str, files: dict[str, bytes]) -> list[Row]:

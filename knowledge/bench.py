@@ -44,21 +44,26 @@ async def explained(
     if generation is None:
         live = await _threads.call(generations.live_indexes)(bases)
         found = await retrieval.explain(query, bases=bases, k=k, language=language)
-        return {**asdict(found), "thresholds": _thresholds(live)}
+        return {**asdict(found), "thresholds": _thresholds(query, live)}
     one = await _threads.call(_index_of)(generation)
     if one is None:
         return {}
     with retrieval.searching(_Only(one)):
         found = await retrieval.explain(query, bases=[one.base], k=k, language=language)
-    return {**asdict(found), "thresholds": _thresholds([one])}
+    return {**asdict(found), "thresholds": _thresholds(query, [one])}
 
 
-def _thresholds(indexes: Sequence[LiveIndex]) -> dict[str, list[float]]:
+def _thresholds(query: str, indexes: Sequence[LiveIndex]) -> dict[str, list[float]]:
     embedders = {one.embedder for one in indexes}
     return {
-        name: list(coverage.thresholds(name, [one.coverage for one in indexes if one.embedder == name]))
+        name: _of_question(query, coverage.thresholds(name, [one.coverage for one in indexes if one.embedder == name]))
         for name in embedders
     }
+
+
+def _of_question(query: str, found: tuple[float, float]) -> list[float]:
+    near, fairly = found
+    return [coverage.enough(query, near), fairly]
 
 
 def _index_of(generation: int) -> LiveIndex | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class EvaluationRun(models.Model):
@@ -16,7 +17,7 @@ class EvaluationRun(models.Model):
 
     class Kind(models.TextChoices):
         RETRIEVAL = "retrieval", _("retrieval")
-        ANSWERS = "answers", _("answers")
+        ANSWERS = "answers", pgettext_lazy("evaluation of", "answers")
 
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)
     data = models.CharField(_("data"), max_length=200)

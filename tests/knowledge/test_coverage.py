@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knowledge.coverage import COSINES, covered, from_off_topic, off_topic, thresholds
+from knowledge.coverage import COSINES, VERY_NEAR, covered, from_off_topic, off_topic, thresholds
 from knowledge.lexical import Hits
 from knowledge.types import LiveIndex
 
@@ -26,6 +26,16 @@ def test_fairly_near_needs_the_words() -> None:
     assert covered(QUESTION, LIVE, dense(FAIRLY + 0.01), most)
     assert not covered(QUESTION, LIVE, dense(FAIRLY + 0.01), few)
     assert not covered(QUESTION, LIVE, dense(FAIRLY - 0.01), most)
+
+
+def test_a_question_of_fact_needs_its_words() -> None:
+    most, few = Hits(((7, 30.0),), 40.0), Hits(((7, 10.0),), 40.0)
+    for fact in ("Which year was the Eiffel Tower opened?", "Hur många bor i Göteborg?", "누가 한글을 만들었습니까?"):
+        assert not covered(fact, LIVE, dense(NEAR + 0.05), few), fact
+        assert covered(fact, LIVE, dense(NEAR + 0.05), most), fact
+        assert covered(fact, LIVE, dense(NEAR + VERY_NEAR + 0.01), few), fact
+    for advice in ("Hur säger jag nej till min chef?", "Why do I fail?", "피드백은 어떻게 하나요?"):
+        assert covered(advice, LIVE, dense(NEAR + 0.05), few), advice
 
 
 def test_words_alone_without_vectors() -> None:
