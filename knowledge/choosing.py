@@ -25,8 +25,8 @@ SAME_SHARE = 0.9
 MOST_JOINED_TOKENS = 480
 
 
-def choose(ranking: Sequence[Ranked], k: int, language: str = "") -> list[Ranked]:
-    """The best k, best first; the others get their `why`.
+def choose(ranking: Sequence[Ranked], k: int, language: str = "", *, whole: bool = True) -> list[Ranked]:
+    """The best k, best first; the others get their `why`, those behind the last one only if `whole`.
 
     A passage beside a better one under the same heading becomes part of it and takes no place of its own. The whole
     keeps the better one's id, so that its citation opens as before; `scores["joined"]` says of how many it is.
@@ -38,6 +38,8 @@ def choose(ranking: Sequence[Ranked], k: int, language: str = "") -> list[Ranked
     kept: list[Ranked] = []
     seen: list[frozenset[str]] = []
     for at, ranked in enumerate(ranking):
+        if not whole and len(kept) >= k:
+            break
         if ranked.why:
             continue
         words = frozenset(_WORD.findall(ranked.candidate.text.lower()))

@@ -210,14 +210,41 @@ async def query_vectors(collection: str, vector: Vectors, k: int) -> tuple[list[
         raise IndexUnavailable from error
 
 
-async def _ask(collection: str, data: bytes) -> Any:
+async def query_entries(collection: str, vector: Vectors, k: int) -> list[tuple[int, float]]:
+    """The k nearest entries themselves: [(entry id, cosine)], best first; `entry_ids.chunk_of` tells their chunk.
+
+    Raises IndexUnavailable, also for an unknown collection.
+    """
+    body = {"query_embeddings": [np.ascontiguousarray(vector)], "n_results": k, "include": ["distances"]}
+    data = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    try:
+        with _plain_errors():
+            found = await _ask(collection, data)
+    except _Gone as error:
+        raise IndexUnavailable from error
+    near = zip(found["ids"][0], found["distances"][0], strict=True)
+    return [(int(entry), 1.0 - distance) for entry, distance in near]
+
+
+async def entry_vectors(collection: str, entries: Sequence[int]) -> tuple[list[int], Vectors]:
+    """Vectors of entries, in the server's order: (entry ids, float32 (n, dimensions)). Raises IndexUnavailable."""
+    data = orjson.dumps({"ids": [str(entry) for entry in entries], "include": ["embeddings"]})
+    try:
+        with _plain_errors():
+            found = await _ask(collection, data, "/get")
+    except _Gone as error:
+        raise IndexUnavailable from error
+    return [int(entry) for entry in found["ids"]], np.array(found["embeddings"] or [[]], np.float32)
+
+
+async def _ask(collection: str, data: bytes, what: str = "/query") -> Any:
     for last in (False, True):
         try:
             id_ = _server.id_of(collection)
             if id_ is None:
                 id_ = (await _request("GET", f"/{collection}"))["id"]
                 _server.learn(collection, id_)
-            return await _request("POST", f"/{id_}/query", data)
+            return await _request("POST", f"/{id_}{what}", data)
         except httpx.TransportError:
             if last or not _server.look_again():
                 raise

@@ -15,6 +15,7 @@ PostgreSQL  a tsvector with a GIN index. ts_rank_cd rewards nearness and knows n
 from __future__ import annotations
 
 import re
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +42,7 @@ MOST_TERMS = 40
 COMMON_SHARE = 0.25
 # In a large base the rarest terms decide: 20,000 matches took 12 ms (21,000 chunks).
 MOST_MATCHES, LEAST_TERMS = 20_000, 8
+COUNTED_SECONDS, MANY_CHUNKS = 10.0, 500
 LEAST_COMMON = 20  # in a small base every term counts
 MOST_QUERY_CHARACTERS = 2000
 UNKNOWN_SHARE = 0.5  # a term that no chunk holds weighs half of the rarest one: it may be a typing error
@@ -149,7 +151,7 @@ def search(query: str, splittings: Sequence[int], k: int) -> Hits:
     if not wanted or not splittings:
         return Hits()
     postgresql = connection.vendor == "postgresql"
-    [[chunks]] = database.rows("SELECT count(*) FROM knowledge_chunk", (), columns=1)
+    chunks = _chunks()
     counts = (_counts_postgresql if postgresql else _counts_sqlite)(wanted)
     if not counts:
         return Hits()
@@ -159,6 +161,19 @@ def search(query: str, splittings: Sequence[int], k: int) -> Hits:
     ranking = tuple(best_of(entries))  # an approved question stands for the passage it leads to
     unknown = UNKNOWN_SHARE * (len(wanted) - len(counts)) * rarity(0, chunks)
     return Hits(ranking, unknown + sum(rarity(counts[term], chunks) for term in chosen))
+
+
+_counted: tuple[float, int] = (0.0, 0)
+
+
+def _chunks() -> int:
+    """How many there are; of many, as of a moment ago: counting goes through all of them."""
+    global _counted
+    until, chunks = _counted
+    if time.monotonic() > until:
+        [[chunks]] = database.rows("SELECT count(*) FROM knowledge_chunk", (), columns=1)
+        _counted = (time.monotonic() + (COUNTED_SECONDS if chunks > MANY_CHUNKS else 0.0), chunks)
+    return chunks
 
 
 def query_terms(query: str) -> list[str]:

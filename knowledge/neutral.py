@@ -31,6 +31,9 @@ FOLDER = settings.BASE_DIR / "starter_knowledge"
 EVERY, CHARACTERS = 4, 900
 
 
+Trait = tuple[int, float]  # a vector's language, and its product with that language's mean
+
+
 @dataclass(frozen=True)
 class Neutral:
     """languages: codes; means: float32 (languages, dimensions), not normalised."""
@@ -50,6 +53,25 @@ class Neutral:
         if not len(vectors):
             return np.zeros(0, np.float32)
         found: Floats = _normalised(vectors - SHARE * self.means[self._nearest(vectors)]) @ question
+        return found
+
+    def traits(self, vectors: Floats) -> list[Trait]:
+        """What `near` needs of passages' vectors (n, dimensions), a hundredth of their size."""
+        if not len(vectors):
+            return []
+        languages = self._nearest(vectors)
+        own = np.einsum("ij,ij->i", vectors, self.means[languages])
+        return list(zip(languages.tolist(), own.tolist(), strict=True))
+
+    def near(self, question: Floats, cosines: Sequence[float], traits: Sequence[Trait]) -> list[float]:
+        """As `cosines`, from those that the index gave for `question` and unit vectors, without the vectors."""
+        if not traits:
+            return []
+        languages = np.fromiter((language for language, _ in traits), np.intp, len(traits))
+        own = np.fromiter((value for _, value in traits), np.float32, len(traits))
+        asked, sizes = SHARE * (self.means @ question), SHARE**2 * (self.means**2).sum(axis=1)
+        lengths = np.sqrt(np.maximum(1.0 - 2 * SHARE * own + sizes[languages], 1e-9))
+        found: list[float] = ((np.asarray(cosines, np.float32) - asked[languages]) / lengths).tolist()
         return found
 
     def _nearest(self, vectors: Floats) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

@@ -27,10 +27,11 @@ from .database import DatabaseThreads, rows
 from .embedding.errors import EmbedderUnavailable
 from .embedding.registry import embedder, is_cloud
 from .embedding.types import Floats
+from .entry_ids import chunk_of
 from .errors import IndexUnavailable
 from .fusion import Candidate, Ranked, fuse
 from .generations import live_indexes
-from .neutral import Neutral, neutral_for
+from .neutral import Neutral, Trait, neutral_for
 from .types import Considered, Explained, LiveIndex, Passage, SearchResult
 
 # From each ranking and base; what repeats drop must leave enough. So many vectors are compared again without their
@@ -75,6 +76,10 @@ _threads = DatabaseThreads("search")
 # One question after the other: 3 ms each, and gathering them into batches only made all wait for the last one.
 _embedding = ThreadPoolExecutor(1, thread_name_prefix="embed")
 _live: dict[tuple[int, ...], tuple[float, list[LiveIndex]]] = {}
+# Of each collection's entries that a search has met; a chunk's vector never changes. As JSON, a hundred vectors
+# took Chroma and this process 10 ms a search.
+_traits: dict[str, dict[int, Trait]] = {}
+MOST_TRAITS = 200_000  # about 25 MB
 
 
 class _Private(EmbedderUnavailable):
@@ -106,13 +111,20 @@ async def search(
     degraded    'dense_unavailable' when Chroma or the embedder did not answer, 'dense_private' when the embedder was
                 not asked because the question is private: only words were searched
     """
-    return (await explain(query, bases=bases, k=k, language=language, private=private)).result
+    return (await _explained(query, bases, k, language, private=private, whole=False)).result
 
 
 async def explain(
     query: str, *, bases: Sequence[int], k: int = 5, language: str = "", private: bool = False
 ) -> Explained:
     """As `search`, with all candidates, and why each was not chosen (choosing.py)."""
+    return await _explained(query, bases, k, language, private=private, whole=True)
+
+
+async def _explained(
+    query: str, bases: Sequence[int], k: int, language: str, *, private: bool, whole: bool
+) -> Explained:
+    """whole: with the candidates; saying why each was left out costs more than the rest of a search."""
     wanted = _Search(query.strip()[:MOST_CHARACTERS], tuple(sorted(set(bases))), language, private)
     if not wanted.query or not wanted.bases:
         return Explained(SearchResult(passages=(), covered=False))
@@ -126,10 +138,10 @@ async def explain(
     started = time.perf_counter()
     if await rerank.rerank(wanted.query, ranking, language=language, private=private):
         _lap(wanted, "rerank", started)
-    chosen = choose(ranking, k, language)
+    chosen = choose(ranking, k, language, whole=whole)
     covered = bool(chosen) and coverage.covered(wanted.query, wanted.live, wanted.dense, wanted.words)
     result = SearchResult(tuple(map(_passage, chosen)), covered, wanted.degraded, wanted.timings)
-    return Explained(result, tuple(Considered(_passage(ranked), ranked.why) for ranked in ranking))
+    return Explained(result, tuple(Considered(_passage(ranked), ranked.why) for ranked in ranking if whole))
 
 
 async def _search_dense(wanted: _Search) -> None:
@@ -142,11 +154,10 @@ async def _search_dense(wanted: _Search) -> None:
         vector, neutral = await loop.run_in_executor(_embedding, _question, embedder_id, wanted.query)
         _lap(wanted, "embed", started)
         started = time.perf_counter()
-        found = await asyncio.gather(*(_nearest(collection, vector, COMPARED) for collection in collections))
+        found = await asyncio.gather(*(_nearest(collection, vector, neutral) for collection in collections))
         hits: dict[int, float] = {}
-        for chunks, vectors in found:
-            for chunk, cosine in zip(chunks, neutral.cosines(vector, vectors).tolist(), strict=True):
-                hits[chunk] = max(cosine, hits.get(chunk, -1.0))
+        for chunk, cosine in (hit for near in found for hit in near):
+            hits[chunk] = max(cosine, hits.get(chunk, -1.0))
         ranked = sorted(hits.items(), key=lambda hit: -hit[1])
         wanted.dense[embedder_id] = ranked[: CANDIDATES * len(collections)]
         _lap(wanted, "dense", started)
@@ -161,9 +172,24 @@ def _embed(embedder_id: str, query: str) -> Floats:
     return embedder(embedder_id).embed_query(query)
 
 
-async def _nearest(collection: str, vector: Floats, k: int) -> tuple[list[int], Floats]:
+async def _nearest(collection: str, vector: Floats, neutral: Neutral) -> Ranking:
+    """(chunk, cosine without language) of the nearest entries, in any order; a chunk of several as often."""
     store = _store.get()
-    return await (store.nearest(collection, vector, k) if store else index.query_vectors(collection, vector, k))
+    if store:
+        chunks, vectors = await store.nearest(collection, vector, COMPARED)
+        return list(zip(chunks, neutral.cosines(vector, vectors).tolist(), strict=True))
+    near = await index.query_entries(collection, vector, COMPARED)
+    known = _traits.setdefault(collection, {})
+    if len(known) > MOST_TRAITS:
+        known.clear()
+    # A question's entry has a negative id, and another vector when the question is edited.
+    lacking = [entry for entry, _ in near if entry not in known or entry < 0]
+    if lacking:
+        entries, vectors = await index.entry_vectors(collection, lacking)
+        known.update(zip(entries, neutral.traits(vectors), strict=True))
+    near = [hit for hit in near if hit[0] in known]  # one that went between the two questions is left out
+    cosines = neutral.near(vector, [cosine for _, cosine in near], [known[entry] for entry, _ in near])
+    return [(chunk_of(entry), cosine) for (entry, _), cosine in zip(near, cosines, strict=True)]
 
 
 async def _in_database(function: Callable[[], R]) -> R:

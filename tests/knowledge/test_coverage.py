@@ -30,7 +30,11 @@ def test_fairly_near_needs_the_words() -> None:
 
 def test_a_question_of_fact_needs_its_words() -> None:
     most, few = Hits(((7, 30.0),), 40.0), Hits(((7, 10.0),), 40.0)
-    for fact in ("Which year was the Eiffel Tower opened?", "Hur många bor i Göteborg?", "누가 한글을 만들었습니까?"):
+    for fact in (
+        "Which year was the Eiffel Tower opened?",
+        "Hur många invånare har Göteborg idag?",
+        "한글은 어느 시대에 누가 처음 만들었습니까?",
+    ):
         assert not covered(fact, LIVE, dense(NEAR + 0.05), few), fact
         assert covered(fact, LIVE, dense(NEAR + 0.05), most), fact
         assert covered(fact, LIVE, dense(NEAR + VERY_NEAR + 0.01), few), fact

@@ -23,3 +23,14 @@ def test_languages_are_told_apart_by_their_means(e5: Any) -> None:
     cosines = neutral.cosines(neutral.question(question), vectors)
     assert cosines.shape == (2,) and np.all(cosines <= 1.0)
     assert neutral.cosines(neutral.question(question), np.zeros((0, e5.dimensions), np.float32)).shape == (0,)
+
+
+def test_cosines_need_no_vectors_once_their_traits_are_known(e5: Any) -> None:
+    neutral = neutral_for(e5)
+    vectors = e5.embed_passages(["A habit needs a cue.", "Sömnen behöver en fast tid.", "습관에는 신호가 필요합니다."])
+    question = neutral.question(e5.embed_query("Hur bygger jag en vana?"))
+    traits = neutral.traits(vectors)
+    assert [neutral.languages[language] for language, _ in traits] == ["en", "sv", "ko"]
+    near = neutral.near(question, (vectors @ question).tolist(), traits)
+    np.testing.assert_allclose(near, neutral.cosines(question, vectors), atol=1e-5)
+    assert (neutral.near(question, [], []), neutral.traits(vectors[:0])) == ([], [])

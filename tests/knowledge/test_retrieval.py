@@ -116,7 +116,7 @@ async def test_words_alone_when_chroma_is_away(knowledge: Any, monkeypatch: pyte
     async def away(*args: Any) -> Any:
         raise IndexUnavailable
 
-    monkeypatch.setattr(index, "query_vectors", away)
+    monkeypatch.setattr(index, "query_entries", away)
     found = await search(knowledge, "What is the GROW model?", "en")
     assert found.degraded == "dense_unavailable"
     assert found.covered
