@@ -118,7 +118,10 @@ async def _answer(context: TurnContext, draft: Draft, emit: Emit, started: float
         await notice(draft, emit, found.degraded, notices.search(found.degraded))
     if found.covered:
         draft.grounded = True
-        _number_sources(context, draft, found.passages, fresh_tokens(models, context.language))
+        # 'Can you say that more shortly?' is answered from what the conversation has; nothing new is read for it.
+        known = {source.chunk for source in context.sources} if _about_conversation(context) else None
+        passages = [passage for passage in found.passages if known is None or passage.chunk in known]
+        _number_sources(context, draft, passages, fresh_tokens(models, context.language))
     await emit("sources", {"sources": [source_data(s, draft.scores.get(s.n)) for s in draft.sources]})
     joiner = TokenJoiner(emit)
     try:

@@ -13,7 +13,10 @@ No Django here. Settings and why (measured on 2 cores, Qwen2.5-Coder-1.5B Q4_K_M
                                     `return_progress`), and other answers go on meanwhile; reading is 3 %
                                     slower than with 512
     native                          `make native-server` builds llama.cpp for this very processor; where that was done,
-                                    it takes the place of the wheel's (NATIVE_NUMBERS)
+                                    it takes the place of the wheel's: 94 prompt tokens a second against 64 (AVX-512,
+                                    same prompt, in turn on a quiet machine), writing 14.6 against 13.8
+    cache in f16                    quantised (q8_0) it saved 57 MB of 4,096 tokens, and read 87 tokens a second
+                                    instead of 94
     GOMP_SPINCOUNT 1000             threads that wait for each other sleep soon instead of spinning: on a
                                     busy machine 5.5 tokens a second instead of 0.6, on a quiet one the same
 """

@@ -264,3 +264,23 @@ async def test_all_that_is_new_fits_the_budget(use: Any, found: Any, monkeypatch
     outcome = await run_turn(context(), Events())
     assert len(outcome.new_sources) == 3
     assert prompt_tokens([model.requests[0].messages[-1]]) <= 220 + 15
+
+
+async def test_what_is_about_the_conversation_brings_nothing_new(use: Any, found: Any) -> None:
+    other = replace(PASSAGE, chunk=8, text="Something else about habits entirely.")
+    found["result"] = SearchResult(passages=(other, PASSAGE), covered=True)
+    known = KnownSource(3, 7, PASSAGE.document, PASSAGE.title, PASSAGE.location, PASSAGE.text, PASSAGE.text)
+    use(FakeLanguageModel(text="Shorter: a cue starts it [3]."))
+    events = Events()
+    outcome = await run_turn(context("Can you say that more shortly?", sources=(known,)), events)
+    assert [source["n"] for source in events[0][1]["sources"]] == [3]
+    assert (outcome.new_sources, outcome.citations) == ([], [3])
+
+
+async def test_what_is_about_the_conversation_is_no_gap_of_the_knowledge(use: Any, found: Any) -> None:
+    found["result"] = SearchResult(passages=(), covered=False)
+    model = FakeLanguageModel(text="In short: begin small.")
+    use(model)
+    outcome = await run_turn(context("Can you say that more shortly?"), Events())
+    assert outcome.answer == "In short: begin small."
+    assert "knowledge base" not in model.requests[0].messages[-1].content
