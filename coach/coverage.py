@@ -24,7 +24,7 @@ from knowledge.open_questions import OpenQuestion, ShownQuestion
 
 from .models import Source, Turn
 from .prompting import grams
-from .questions import is_question
+from .questions import asks_for_knowledge
 
 MOST_TURNS = 5000
 MAP_DAYS = 365
@@ -163,7 +163,7 @@ def _rows(found: Iterable[Mapping[str, Any]]) -> list[_Row]:
                 conversation=turn["conversation_id"],
                 answered=turn["grounded"],
                 low=rating is not None and (rating <= LOW_RATING or helpful is False),
-                is_question=not again and is_question(turn["question"]),
+                is_question=not again and asks_for_knowledge(turn["question"], turn["language"]),
                 shown=frozenset(source["n"] for source in turn["sources"]),
                 cited=frozenset(turn["citations"]),
             )
@@ -244,7 +244,7 @@ class UnansweredQuestions:
         turns = _readable_turns(MAP_DAYS).filter(grounded=False, conversation__coach__knowledge_bases=base)
         found: list[OpenQuestion] = []
         for pk, question, language in turns.values_list("pk", "question", "language")[:MOST_TURNS]:
-            if is_question(question):
+            if asks_for_knowledge(question, language):
                 found.append(OpenQuestion(str(pk), question, language))
             if len(found) == limit:
                 break

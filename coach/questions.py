@@ -87,6 +87,11 @@ def is_question(text: str) -> bool:
     return text.rstrip().endswith(("?", "？", "까", "나요", "가요")) and len(text.split()) >= 2
 
 
+def asks_for_knowledge(text: str, language: str) -> bool:
+    """A question that the knowledge could have an answer to: without one it is a gap."""
+    return is_question(text) and not about_conversation(text, language)
+
+
 def _follows(question: str) -> bool:
     if len(question.split()) < SHORT_WORDS:
         if _HANGUL.search(question):  # it says in a dozen syllables what others say in thirty letters

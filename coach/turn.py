@@ -34,7 +34,7 @@ from llm.types import (
 from . import asking, grounding, notices, prompting, safety
 from .draft import Draft, notice, shown
 from .models import Turn
-from .questions import about_conversation, is_question, standalone
+from .questions import about_conversation, asks_for_knowledge, standalone
 from .selectors import KnownSource, OpenedConversation, TurnContext, source_data
 from .services import NewSource, Outcome
 from .token_joiner import Emit, TokenJoiner
@@ -119,23 +119,20 @@ async def _answer(context: TurnContext, draft: Draft, emit: Emit, started: float
     if found.covered:
         draft.grounded = True
         # 'Can you say that more shortly?' is answered from what the conversation has; nothing new is read for it.
-        known = {source.chunk for source in context.sources} if _about_conversation(context) else None
+        about = about_conversation(context.question, context.language)
+        known = {source.chunk for source in context.sources} if about else None
         passages = [passage for passage in found.passages if known is None or passage.chunk in known]
         _number_sources(context, draft, passages, fresh_tokens(models, context.language))
     await emit("sources", {"sources": [source_data(s, draft.scores.get(s.n)) for s in draft.sources]})
     joiner = TokenJoiner(emit)
     try:
-        if not found.covered and is_question(context.question) and not _about_conversation(context):
+        if not found.covered and asks_for_knowledge(context.question, context.language):
             draft.answer = prompting.label(context.language, "not_covered") + "\n\n"
             joiner.add(draft.answer)
         await asking.stream(context, draft, emit, joiner, models, started)
         await joiner.flush()
     finally:
         await joiner.close()
-
-
-def _about_conversation(context: TurnContext) -> bool:
-    return about_conversation(context.question, context.language)
 
 
 def _stays(context: TurnContext) -> bool:

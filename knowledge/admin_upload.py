@@ -142,7 +142,7 @@ class _Upload:
             return {"code": error.code, "message": error.message, "inside": inside}
         return {"inside": inside}
 
-    def one(self, name: str, content: Any) -> dict[str, Any]:
+    def one(self, name: str, content: Any, url: str = "") -> dict[str, Any]:
         try:
             document, new = services.add_document(
                 base=self.base,
@@ -150,6 +150,7 @@ class _Upload:
                 content=content,
                 uploaded_by=self.user,
                 language=self.language,
+                url=url,
                 beside=self.beside,
             )
         except KnowledgeError as error:
@@ -173,7 +174,7 @@ def fetch_view(request: HttpRequest, object_id: int) -> JsonResponse:
         found = web.fetch(url)
     except KnowledgeError as error:
         return JsonResponse({"results": [{"code": error.code, "message": error.message}]})
-    result = _Upload(base, request.user, language, set()).one(found.filename, io.BytesIO(found.content))
+    result = _Upload(base, request.user, language, set()).one(found.filename, io.BytesIO(found.content), url)
     if "id" in result:
         wake_worker()
     return JsonResponse({"results": [result]})

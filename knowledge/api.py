@@ -90,14 +90,14 @@ def create_base(request: HttpRequest, data: BaseIn) -> Any:
     return 201, _base(services.create_base(name=data.name, slug=data.slug, description=data.description))
 
 
-def _from_web(request: HttpRequest) -> tuple[list[tuple[str, Any]], str]:
-    """The document as a file, and its language. Raises NoFile when the body names no address."""
+def _from_web(request: HttpRequest) -> tuple[list[tuple[str, Any]], str, str]:
+    """The document as a file, its language and its address. Raises NoFile when the body names no address."""
     try:
         data = UrlIn.model_validate_json(request.body)
     except ValueError:
         raise NoFile from None
     found = web.fetch(data.url)
-    return [(found.filename, io.BytesIO(found.content))], data.language
+    return [(found.filename, io.BytesIO(found.content))], data.language, data.url
 
 
 @router.post("/knowledge-bases/{slug}/documents", response={201: list[DocumentOut]})
@@ -114,12 +114,12 @@ def add_documents(
     user = _staff(request)
     base = selectors.base_by_slug(slug)
     if request.content_type == "application/json":
-        files, language = _from_web(request)
+        files, language, url = _from_web(request)
     else:
-        files = [(upload.name or "", upload) for upload in file or ()]
+        files, url = [(upload.name or "", upload) for upload in file or ()], ""
     if not files:
         raise NoFile
-    added = services.add_documents(base=base, files=files, uploaded_by=user, language=language)
+    added = services.add_documents(base=base, files=files, uploaded_by=user, language=language, url=url)
     wake_worker()
     return 201, [selectors.document_data(document) for document in added]
 

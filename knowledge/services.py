@@ -62,6 +62,7 @@ def add_document(
     language: str = "",
     title: str = "",
     starter: str = "",
+    url: str = "",
     beside: Collection[UUID] = (),
 ) -> tuple[Document, bool]:
     """Store a file, pending. (document, False) when the base has the same bytes already.
@@ -69,6 +70,7 @@ def add_document(
     A document that failed or was cancelled is queued again. Other bytes under the file name, language and address of
     one document that is there are its new version: `replaces`, which goes when this one is searchable.
 
+    url       where it was fetched
     beside    documents of the same upload: files of one name in one upload are different files
     The edge wakes the worker after the commit.
     Raises Refused (wrong_type, empty, too_large) or NoFile; nothing is stored then.
@@ -89,6 +91,7 @@ def add_document(
                 sha256=digest,
                 bytes=size,
                 uploaded_by=uploaded_by,
+                url=url,
             )
             document.replaces = _older(document, beside)
             return _store(document, copy)
@@ -97,9 +100,17 @@ def add_document(
 
 
 def add_documents(
-    *, base: KnowledgeBase, files: Sequence[tuple[str, IO[bytes]]], uploaded_by: Any = None, language: str = ""
+    *,
+    base: KnowledgeBase,
+    files: Sequence[tuple[str, IO[bytes]]],
+    uploaded_by: Any = None,
+    language: str = "",
+    url: str = "",
+    beside: Collection[UUID] = (),
 ) -> list[Document]:
     """Store several files (name, content), all or none; a zip file gives a document for each file in it.
+
+    url, beside    as of `add_document`: what was uploaded together in several calls
 
     Raises as `add_document`, Refused with the codes of loaders/archive.py, and UnknownLanguage.
     """
@@ -115,7 +126,8 @@ def add_documents(
                     content=content,
                     uploaded_by=uploaded_by,
                     language=language,
-                    beside={document.pk for document, _ in added},
+                    url=url,
+                    beside={*beside, *(document.pk for document, _ in added)},
                 )
             )
     except KnowledgeError:

@@ -42,6 +42,14 @@ def test_a_folder_is_added_and_indexed_here_when_no_worker_answers(folder: Path,
     assert "1. Goals" in capsys.readouterr().out
 
 
+def test_files_of_one_name_in_several_folders_are_different_files(tmp_path: Path, capsys: Any) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "readme.md").write_text(f"# {name}\n\nText of {name}.")
+    call_command("ingest", str(tmp_path), "--base", "Two", "--json")
+    assert list(Document.objects.values_list("filename", "replaces")) == [("readme.md", None)] * 2
+
+
 def test_without_waiting_the_documents_wait(folder: Path, capsys: Any) -> None:
     call_command("ingest", str(folder), "--base", "personal")
     assert set(Document.objects.values_list("state", flat=True)) == {"pending"}

@@ -121,6 +121,9 @@ def test_other_bytes_under_the_same_name_are_a_new_version(base: KnowledgeBase, 
     assert add("Second", "plan.txt", language="sv").replaces == first
     assert add("Third", "plan.txt", language="nb").replaces is None, "a translation"
     assert add("Fourth", "other.txt", language="sv").replaces is None
+    here = add("Fifth", "index.html", url="https://a.example/")
+    assert add("Sixth", "index.html", url="https://b.example/").replaces is None, "another page of the web"
+    assert add("Seventh", "index.html", url="https://a.example/").replaces == here
     other = services.create_base(name="Other")
     elsewhere, _ = services.add_document(base=other, filename="plan.txt", content=io.BytesIO(b"5"), language="sv")
     assert elsewhere.replaces is None

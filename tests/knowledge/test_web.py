@@ -351,6 +351,7 @@ def test_over_rest(open_site: Site, ada: Any, base: Any) -> None:
         return staff.post(url, json.dumps(body), content_type="application/json")
 
     made = send(url=address(open_site, "/vanor"), language="sv")
+    assert Document.objects.get().url == address(open_site, "/vanor")
     assert made.status_code == 201
     assert [(document["filename"], document["language"]) for document in made.json()] == [("vanor.html", "sv")]
     assert Document.objects.get().uploaded_by == ada

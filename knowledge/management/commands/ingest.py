@@ -77,7 +77,11 @@ class Command(BaseCommand):
         for path in files:
             try:
                 with _opened(path) as (name, content):
-                    added = services.add_documents(base=base, files=[(name, content)], language=language)
+                    url = path if isinstance(path, str) else ""
+                    # Files of one name in several folders are different files.
+                    added = services.add_documents(
+                        base=base, files=[(name, content)], language=language, url=url, beside=ids
+                    )
                 ids += [document.pk for document in added]
             except KnowledgeError as error:
                 refused.append({"file": str(path), "code": error.code, "error": error.message})
