@@ -44,7 +44,7 @@ def answers(tmp_path: Path) -> Path:
     rows = [
         {
             "id": "a",
-            "question": "How long does it take until a habit forms?",
+            "question": "How can I let a habit form with a cue?",
             "contexts": contexts,
             "gold_context_id": "habits",
             "answers": ["two months"],
