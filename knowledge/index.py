@@ -6,7 +6,7 @@ metadata (a `where` filter costs six times the query), no embedding function (CV
 It speaks Chroma's REST API v2 itself, because the `chromadb` client sets no time-outs, so a server that hangs would
 hang a turn, and because importing it costs each process 20 to 45 MB.
 
-Workers write through plain functions. The runner asks through `query`, and with aiohttp: httpx looks at every
+Workers write through plain functions. The runner asks through `query_entries`, and with aiohttp: httpx looks at every
 connection of its pool for every request, which cost 4 ms a query when fifty people ask, aiohttp 0.3.
 """
 
@@ -27,7 +27,7 @@ from django.conf import settings
 from config.services import read_services
 from llm.loops import PerLoop
 
-from .entry_ids import best_of, chunk_of
+from .entry_ids import chunk_of
 from .errors import IndexUnavailable
 
 if TYPE_CHECKING:
@@ -176,22 +176,6 @@ def vectors(collection: str, ids: Sequence[int]) -> tuple[list[int], Vectors]:
 
 
 # --- asking, from the runner ---------------------------------------------------------------------
-
-
-async def query(collection: str, vector: Vectors, k: int) -> list[tuple[int, float]]:
-    """The chunks of the k nearest entries: [(chunk id, cosine)], best first, at most k.
-
-    Raises IndexUnavailable, also for an unknown collection.
-    """
-    body = {"query_embeddings": [np.ascontiguousarray(vector)], "n_results": k, "include": ["distances"]}
-    data = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-    try:
-        with _plain_errors():
-            found = await _ask(collection, data)
-    except _Gone as error:
-        raise IndexUnavailable from error
-    entries, distances = found["ids"][0], found["distances"][0]
-    return best_of((int(entry), 1.0 - distance) for entry, distance in zip(entries, distances, strict=True))
 
 
 async def query_vectors(collection: str, vector: Vectors, k: int) -> tuple[list[int], Vectors]:

@@ -36,7 +36,7 @@ async def test_add_query_delete(collection: str) -> None:
     index.add(collection, range(1200), vectors)
     index.add(collection, [3], vectors[3:4])
     assert index.count(collection) == 1200
-    found = await index.query(collection, vectors[7], 3)
+    found = await index.query_entries(collection, vectors[7], 3)
     assert found[0][0] == 7
     assert found[0][1] == pytest.approx(1.0, abs=1e-5)
     assert found[1][1] == pytest.approx(float(vectors[found[1][0]] @ vectors[7]), abs=1e-4)
@@ -52,9 +52,9 @@ async def test_a_collection_that_is_gone(collection: str) -> None:
     assert (index.count(collection), index.ids(collection)) == (0, set())
     index.delete(collection, [1])
     with pytest.raises(IndexUnavailable):
-        await index.query(collection, vectors[0], 3)
+        await index.query_entries(collection, vectors[0], 3)
     index.add(collection, [2], vectors[1:])
-    assert (await index.query(collection, vectors[1], 3))[0][0] == 2
+    assert (await index.query_entries(collection, vectors[1], 3))[0][0] == 2
 
 
 async def test_a_collection_that_was_made_anew_elsewhere(collection: str) -> None:
@@ -64,7 +64,7 @@ async def test_a_collection_that_was_made_anew_elsewhere(collection: str) -> Non
     index.drop(collection)
     index.add(collection, [1], vectors)
     index._server.learn(collection, str(known))  # what another process would still believe
-    assert (await index.query(collection, vectors[0], 1))[0][0] == 1
+    assert (await index.query_entries(collection, vectors[0], 1))[0][0] == 1
     index._server.learn(collection, str(known))
     assert index.count(collection) == 1
 
@@ -78,7 +78,7 @@ async def test_a_server_that_is_away(chroma: str, settings: Any) -> None:
         with pytest.raises(IndexUnavailable):
             index.count("kb1-none")
         with pytest.raises(IndexUnavailable):
-            await index.query("kb1-none", unit(1)[0], 1)
+            await index.query_entries("kb1-none", unit(1)[0], 1)
     finally:
         index._server.move(chroma)
 
@@ -90,6 +90,6 @@ async def test_a_server_that_up_has_moved(collection: str, chroma: str, settings
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "services.json").write_text(json.dumps({"chroma": chroma}), encoding="utf-8")
     index._server.move(settings.CHROMA_URL)
-    assert (await index.query(collection, unit(1)[0], 1))[0][0] == 1
+    assert (await index.query_entries(collection, unit(1)[0], 1))[0][0] == 1
     index._server.move(settings.CHROMA_URL)
     assert index.count(collection) == 1

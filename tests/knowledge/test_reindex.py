@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from knowledge import (
     entries,
+    entry_ids,
     gate,
     generations,
     index,
@@ -598,11 +599,11 @@ def test_an_approved_question_leads_to_its_passage(base: KnowledgeBase, add: Add
 
         vector = registry.embedder(live.embedder).embed_query("Where does the zebra live? In Borås.")
         try:
-            return await index.query(live.collection, vector, 5)
+            return await index.query_entries(live.collection, vector, 5)
         finally:
             await close_clients()
 
-    assert asyncio.run(nearest())[0][0] == wanted.pk
+    assert entry_ids.chunk_of(asyncio.run(nearest())[0][0]) == wanted.pk
     generations.start(base=base, embedder=OTHER)
     build()
     assert_complete(live_of(base))
