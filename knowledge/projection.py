@@ -26,7 +26,7 @@ from django.db import transaction
 
 from . import index, open_questions
 from .embedding.errors import EmbedderUnavailable
-from .embedding.registry import embedder
+from .embedding.registry import embedder, is_cloud
 from .generations import live_indexes
 from .jobs import NOTHING_INDEXED, JobFailed, Slice
 from .map_data import seen
@@ -210,7 +210,12 @@ def _placed(
     done: int,
     total: int,
 ) -> Iterator[tuple[open_questions.OpenQuestion, Floats]]:
-    """Questions are embedded as passages: the other way has a direction of its own, beside all of them."""
+    """Questions are embedded as passages: the other way has a direction of its own, beside all of them.
+
+    None with an embedder in a cloud: who asked while it was on this machine was told that nothing leaves it.
+    """
+    if is_cloud(live.embedder):
+        return
     for at in range(0, len(questions), EMBED_BATCH):
         some = questions[at : at + EMBED_BATCH]
         try:

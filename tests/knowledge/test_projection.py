@@ -129,6 +129,22 @@ def test_the_map_is_drawn_with_unanswered_questions_and_leaves_out_what_was_dele
     assert map_data.drawing(found)["questions"] == []
 
 
+def test_questions_of_people_never_go_to_an_embedder_in_a_cloud_for_the_map(
+    base: Any,
+    indexed: list[Any],
+    talk: Any,
+    run: Callable[[Job], Job],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unanswered(talk, "What about my taxes?")
+    monkeypatch.setattr(projection, "is_cloud", lambda _id: True)
+    assert run(jobs.ask(base=base, kind=Job.Kind.MAP)).state == Job.State.DONE
+    found, _stale = map_data.stored(base)
+    assert found is not None
+    drawing = map_data.drawing(found)
+    assert (len(drawing["points"]), drawing["questions"]) == (3, [])
+
+
 @pytest.mark.django_db
 def test_a_base_without_passages_says_so(base: Any, run: Callable[[Job], Job]) -> None:  # noqa: F811
     job = run(jobs.ask(base=base, kind=Job.Kind.MAP))
