@@ -42,6 +42,7 @@ CONVERSATIONS = {
 }
 
 
+READING_SECONDS = 3.0  # a coachee reads the answer before the next question
 # A follow-up that finds what the conversation has seen already.
 FOLLOW_UPS = {
     "en": "Can you say that more shortly?",
@@ -85,7 +86,11 @@ async def _conversation(application: Application, language: str, token: str) -> 
     seen: set[int] = set()
     async with connect(application.socket_url, additional_headers=headers, proxy=None) as socket:
         texts = (*CONVERSATIONS[language], FOLLOW_UPS[language])
-        return [await _turn(socket, made["id"], text, seen) for text in texts]
+        turns = []
+        for text in texts:
+            turns.append(await _turn(socket, made["id"], text, seen))
+            await asyncio.sleep(READING_SECONDS)
+        return turns
 
 
 async def _all(application: Application, token: str) -> list[list[Turn]]:

@@ -25,6 +25,15 @@ def search(degraded: str) -> str:
     return gettext("The search in the knowledge base works only in part just now.")
 
 
+def still_reading(documents: int) -> str:
+    """When nothing was found, but so many documents are not searchable yet."""
+    return ngettext(
+        "The coach is still reading %(n)d document; ask again in a moment.",
+        "The coach is still reading %(n)d documents; ask again in a moment.",
+        documents,
+    ) % {"n": documents}
+
+
 def answer_kept() -> str:
     return gettext("The same was asked before; this is the answer from then. You can ask for a new one.")
 

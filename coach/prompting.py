@@ -104,8 +104,10 @@ def user_text(*, question: str, language: str, grounded: bool, sources: Sequence
         lines = [label(language, "no_sources"), ""]
     else:
         lines = []
-    # A small model follows the language of what it read last, so the language is said last.
-    return "\n".join([*lines, f"{label(language, 'question')} {question}", label(language, "answer_in")])
+    # A small model follows the language of what it read last, so the language is said last. Of sources only where
+    # there are some: what is read anew costs time.
+    reminder = label(language, "answer_in" if sources else "in_language")
+    return "\n".join([*lines, f"{label(language, 'question')} {question}", reminder])
 
 
 def build(
@@ -147,8 +149,19 @@ def prefix(*, opening: tuple[Message, ...], past: Sequence[PastTurn], sources_fr
     for turn in past:
         shown = turn.sources if turn.position >= sources_from else ()
         messages.append(Message("user", _turn_text(turn, shown)))
-        messages.append(Message("assistant", turn.answer))
+        messages.append(Message("assistant", _written(turn)))
     return tuple(messages)
+
+
+def _written(turn: PastTurn) -> str:
+    """The answer as the model wrote it: a small model repeats our words before it ("nothing about this"), and the
+    server need not read again what it wrote itself."""
+    return turn.answer.removeprefix(not_covered(turn.language))
+
+
+def not_covered(language: str) -> str:
+    """What stands before the answer to a question that the knowledge does not cover."""
+    return label(language, "not_covered") + "\n\n"
 
 
 def _messages(

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from knowledge.database import DatabaseThreads
 from llm import loops
+from llm.types import Place
 
 from . import selectors, services
 from .events import Fenced, LogUnavailable, LogWriter, redis_client
@@ -44,7 +45,7 @@ class TurnRunner(AsyncConsumer):
 
     def __init__(self) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
-        self.tasks: dict[UUID, asyncio.Task[None]] = {}
+        self.tasks: dict[UUID, asyncio.Task[UUID | None]] = {}
         self.stops: dict[UUID, asyncio.Event] = {}
         self.ticker: asyncio.Task[None] | None = None
         self.warming: asyncio.Task[None] | None = None
@@ -77,9 +78,11 @@ class TurnRunner(AsyncConsumer):
 
     async def conversation_open(self, message: dict[str, Any]) -> None:
         """Warm the prompt of a conversation somebody opened, unless there is real work to do."""
-        if self.tasks or (self.warming is not None and not self.warming.done()):
-            return
-        self.warming = asyncio.create_task(self._warm(UUID(message["conversation"])))
+        self._begin_warming(UUID(message["conversation"]))
+
+    def _begin_warming(self, conversation: UUID) -> None:
+        if not self.tasks and (self.warming is None or self.warming.done()):
+            self.warming = asyncio.create_task(self._warm(conversation))
 
     async def _warm(self, conversation: UUID) -> None:
         try:
@@ -99,11 +102,17 @@ class TurnRunner(AsyncConsumer):
         self.stops[turn] = asyncio.Event()
         task = asyncio.create_task(self._run(turn))
         self.tasks[turn] = task
-        task.add_done_callback(lambda _task: self._forget(turn))
+        task.add_done_callback(lambda ended: self._ended(turn, ended))
 
-    def _forget(self, turn: UUID) -> None:
+    def _ended(self, turn: UUID, task: asyncio.Task[UUID | None]) -> None:
         self.tasks.pop(turn, None)
         self.stops.pop(turn, None)
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            log.error("turn %s", turn, exc_info=error)
+        elif (conversation := task.result()) is not None:
+            self._begin_warming(conversation)
 
     def _stop(self, turn: UUID) -> None:
         stop, task = self.stops.get(turn), self.tasks.get(turn)
@@ -111,27 +120,31 @@ class TurnRunner(AsyncConsumer):
             stop.set()
             task.cancel()
 
-    async def _run(self, turn: UUID) -> None:
+    async def _run(self, turn: UUID) -> UUID | None:
+        """The conversation, if a model of this machine should read its answer again while the coachee does: it holds
+        the one it wrote, in the pieces it wrote it in, and the one stored may cite other sources."""
         try:
             found = await _threads.call(self._claim)(turn)
             if found is not None:
                 context, attempt = found
-                await self._answer(context, attempt)
+                outcome = await self._answer(context, attempt)
+                return context.conversation if outcome.answer and outcome.place == Place.LOCAL else None
         except Fenced:
             log.warning("turn %s was taken over by another runner", turn)
         except DatabaseError:
             log.exception("turn %s: the database did not answer; its lease will run out", turn)
+        return None
 
     def _claim(self, turn: UUID) -> tuple[selectors.TurnContext, int] | None:
         """Claim and read in one hop to the database thread."""
         attempt = services.claim(turn_id=turn, runner=self.name)
         return (selectors.turn_context(turn), attempt) if attempt else None
 
-    async def _answer(self, context: selectors.TurnContext, attempt: int) -> None:
+    async def _answer(self, context: selectors.TurnContext, attempt: int) -> services.Outcome:
         async with aclosing(LogWriter(context.turn, attempt)) as writer:
-            await self._write_answer(context, _Emitter(writer))
+            return await self._write_answer(context, _Emitter(writer))
 
-    async def _write_answer(self, context: selectors.TurnContext, emit: _Emitter) -> None:
+    async def _write_answer(self, context: selectors.TurnContext, emit: _Emitter) -> services.Outcome:
         if await emit.open():
             await emit("reset", {})
         try:
@@ -146,6 +159,7 @@ class TurnRunner(AsyncConsumer):
         stored = await _threads.call(services.finish_turn)(turn_id=context.turn, runner=self.name, outcome=outcome)
         if stored:
             await emit(*final_event(outcome))
+        return outcome
 
     # --- each second -----------------------------------------------------------------------
 

@@ -116,6 +116,8 @@ async def _answer(context: TurnContext, draft: Draft, emit: Emit, started: float
     await _judged(context, draft, emit, verdict)
     if found.degraded:
         await notice(draft, emit, found.degraded, notices.search(found.degraded))
+    if found.unread:
+        await notice(draft, emit, "reading", notices.still_reading(found.unread), documents=found.unread)
     if found.covered:
         draft.grounded = True
         # 'Can you say that more shortly?' is answered from what the conversation has; nothing new is read for it.
@@ -127,7 +129,7 @@ async def _answer(context: TurnContext, draft: Draft, emit: Emit, started: float
     joiner = TokenJoiner(emit)
     try:
         if not found.covered and asks_for_knowledge(context.question, context.language):
-            draft.answer = prompting.label(context.language, "not_covered") + "\n\n"
+            draft.answer = prompting.not_covered(context.language)
             joiner.add(draft.answer)
         await asking.stream(context, draft, emit, joiner, models, started)
         await joiner.flush()

@@ -31,6 +31,7 @@ from .entry_ids import chunk_of
 from .errors import IndexUnavailable
 from .fusion import Candidate, Ranked, fuse
 from .generations import live_indexes
+from .models import Document
 from .neutral import Neutral, Trait, neutral_for
 from .types import Considered, Explained, LiveIndex, Passage, SearchResult
 
@@ -140,8 +141,14 @@ async def _explained(
         _lap(wanted, "rerank", started)
     chosen = choose(ranking, k, language, whole=whole)
     covered = bool(chosen) and coverage.covered(wanted.query, wanted.live, wanted.dense, wanted.words)
-    result = SearchResult(tuple(map(_passage, chosen)), covered, wanted.degraded, wanted.timings)
+    unread = 0 if covered or _store.get() else await _in_database(lambda: _unread(wanted.bases))
+    result = SearchResult(tuple(map(_passage, chosen)), covered, wanted.degraded, wanted.timings, unread)
     return Explained(result, tuple(Considered(_passage(ranked), ranked.why) for ranked in ranking if whole))
+
+
+def _unread(bases: Sequence[int]) -> int:
+    states = (Document.State.PENDING, Document.State.PROCESSING)
+    return Document.objects.filter(base__in=bases, state__in=states).count()
 
 
 async def _search_dense(wanted: _Search) -> None:

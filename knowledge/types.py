@@ -50,12 +50,14 @@ class SearchResult:
     covered    False: nothing close enough; the passages may be shown on a test bench, never cited
     degraded   '' or the code of the stage that did not answer ('dense_unavailable')
     timings    seconds per stage: embed, dense, lexical, load, and rerank if a reranker is set
+    unread     documents of the bases that wait to be read in; counted when nothing was covered
     """
 
     passages: tuple[Passage, ...]
     covered: bool
     degraded: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,5 +126,15 @@ def test_the_example_turn_teaches_the_form_in_every_language_and_may_not_be_cite
         assert label(language, "answer_in") in asked.content
 
 
+def test_the_language_is_said_last_and_sources_only_where_there_are_some() -> None:
+    for language in LANGUAGES:
+        some = user_text(question="?", language=language, grounded=True, sources=[NumberedSource(1, "", "Text.")])
+        assert some.endswith("\n" + label(language, "answer_in"))
+        for grounded in (True, False):
+            none = user_text(question="?", language=language, grounded=grounded, sources=())
+            assert none.endswith("\n" + label(language, "in_language"))
+            assert label(language, "answer_in") not in none
+
+
 def test_a_coach_with_its_own_prompt_gets_nothing_else() -> None:
     assert opening("personal", "sv", "You are Kim.") == (Message("system", "You are Kim."),)

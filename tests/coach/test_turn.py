@@ -11,6 +11,7 @@ import pytest
 
 from coach import turn as turn_module
 from coach.models import Turn
+from coach.prompting import PastTurn
 from coach.questions import is_question, standalone
 from coach.selectors import KnownSource, TurnContext
 from coach.turn import final_event, fresh_tokens, run_turn
@@ -130,6 +131,29 @@ async def test_a_greeting_gets_no_lecture_about_the_knowledge(use: Any, found: A
     use(FakeLanguageModel(text="Hello! What is on your mind?"))
     outcome = await run_turn(context("Hello there"), Events())
     assert outcome.answer == "Hello! What is on your mind?"
+
+
+async def test_while_documents_are_read_in_nothing_found_says_so(use: Any, found: dict[str, SearchResult]) -> None:
+    use(FakeLanguageModel(text="A thought. What would help?"))
+    found["result"] = SearchResult(passages=(), covered=False, unread=12)
+    outcome = await run_turn(context(), Events())
+    [told] = outcome.notices
+    assert (told["code"], told["documents"]) == ("reading", 12)
+    assert told["message"] == "The coach is still reading 12 documents; ask again in a moment."
+
+
+async def test_our_own_words_before_an_answer_are_not_in_the_next_prompt(
+    use: Any, found: dict[str, SearchResult]
+) -> None:
+    """A small model repeated them: 'My knowledge base has nothing about this' stood there twice."""
+    found["result"] = SearchResult(passages=(), covered=False)
+    model = FakeLanguageModel(text="A thought. What would help?")
+    use(model)
+    first = await run_turn(context("What is the tallest mountain?"), Events())
+    assert first.answer.startswith("My knowledge base has nothing about this")
+    past = PastTurn(0, "What is the tallest mountain?", first.answer, "en", grounded=False)
+    await run_turn(context("And the next one?", position=1, past=(past,)), Events())
+    assert model.requests[1].messages[-2].content == "A thought. What would help?"
 
 
 async def test_a_crisis_reaches_no_model(use: Any) -> None:
