@@ -15,6 +15,9 @@ class User(AbstractUser):
 
     is_guest = models.BooleanField(_("guest"), default=False)
     language = models.CharField(_("language"), max_length=5, blank=True, help_text=_("Empty: the browser's language."))
+    training_consent = models.DateTimeField(
+        _("agreed to training"), null=True, blank=True, help_text=_("Since when; empty: conversations are not used.")
+    )
 
     class Meta:
         verbose_name = _("person")
@@ -22,6 +25,23 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return _("guest") + f" {self.pk}" if self.is_guest else self.get_username()
+
+
+class ConsentChange(models.Model):
+    """Consent to training, given or taken back; `wording` is what the person read."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="consent_changes", verbose_name=_("person"))
+    given = models.BooleanField(_("given"))
+    wording = models.TextField(_("wording"), blank=True)
+    created = models.DateTimeField(_("when"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["created", "pk"]
+        verbose_name = _("change of consent")
+        verbose_name_plural = _("changes of consent")
+
+    def __str__(self) -> str:
+        return f"{self.user}: {'+' if self.given else '-'}"
 
 
 class ApiToken(models.Model):

@@ -1,7 +1,8 @@
 """Conversations between a coachee and a coach.
 
-Coach 1─* Conversation 1─* Turn 1─0..1 Rating
-               └─────1─* Source      numbered once per conversation, never renumbered
+Coach 1─* Conversation 1─* Turn 1─0..1 Rating, 1─* RatingChange
+               ├─────1─* Source         numbered once per conversation, never renumbered
+               └─────1─* PromptMessage  what a model was shown, once and byte for byte
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ class Conversation(models.Model):
     language = models.CharField(_("language"), max_length=5, choices=settings.LANGUAGES, default="en")
     private = models.BooleanField(
         _("private"), default=False, help_text=_("Only language models on this machine answer here.")
+    )
+    kept_out = models.BooleanField(
+        _("not for training"), default=False, help_text=_("Never used to train a model, whatever its owner agreed to.")
     )
     # Turns before this one keep their text in the prompt but lose their sources (prompting.py).
     sources_from_turn = models.PositiveIntegerField(default=0, editable=False)
@@ -140,6 +144,8 @@ class Turn(models.Model):
     safety = models.CharField(_("safety flag"), max_length=40, blank=True)
     failure_code = models.CharField(max_length=40, blank=True)
     failure = models.TextField(_("what went wrong"), blank=True)
+    # How its prompt can be had again (provenance.py): messages by hash, sampling, generations, chunks, history.
+    provenance = models.JSONField(default=dict)
     stop_requested = models.BooleanField(default=False)
     attempts = models.PositiveSmallIntegerField(default=0)
     lease_owner = models.CharField(max_length=80, blank=True)
@@ -164,6 +170,7 @@ class Rating(models.Model):
     turn = models.OneToOneField(Turn, on_delete=models.CASCADE, related_name="rating", verbose_name=_("turn"))
     rating = models.PositiveSmallIntegerField(_("rating"), validators=[MinValueValidator(1), MaxValueValidator(5)])
     helpful = models.BooleanField(_("helpful"), null=True)
+    reasons = models.JSONField(_("reasons"), default=list, blank=True, help_text=_("Short names of reasons."))
     comment = models.TextField(_("comment"), blank=True, max_length=2000)
     created = models.DateTimeField(_("created"), auto_now_add=True)
     updated = models.DateTimeField(_("changed"), auto_now=True)
@@ -177,3 +184,77 @@ class Rating(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rating}/5"
+
+
+class RatingReason(models.Model):
+    """A reason one can pick with a rating, in each language; a reason that was used is switched off, not removed.
+
+    texts       {"en": "Clear and concrete", "sv": …}; English is shown where a language is missing
+    shown_for   the ratings it is offered with: 1 or 2, 4 or 5, or any
+    """
+
+    class ShownFor(models.TextChoices):
+        ANY = "any", _("any rating")
+        LOW = "low", _("low ratings")
+        HIGH = "high", _("high ratings")
+
+    slug = models.SlugField(_("short name"), unique=True, max_length=40)
+    texts = models.JSONField(_("texts"), default=dict)
+    shown_for = models.CharField(_("shown for"), max_length=4, choices=ShownFor, default=ShownFor.ANY)
+    active = models.BooleanField(_("active"), default=True)
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+
+    class Meta:
+        ordering = ["position", "slug"]
+        verbose_name = _("reason for a rating")
+        verbose_name_plural = _("reasons for ratings")
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class RatingChange(models.Model):
+    """What a rating was set to, each time, by whom. rating None: it was taken back."""
+
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="rating_changes", verbose_name=_("turn"))
+    rating = models.PositiveSmallIntegerField(_("rating"), null=True)
+    helpful = models.BooleanField(_("helpful"), null=True)
+    reasons = models.JSONField(_("reasons"), default=list)
+    comment = models.TextField(_("comment"), blank=True)
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", verbose_name=_("by")
+    )
+    created = models.DateTimeField(_("when"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["created", "pk"]
+        verbose_name = _("change of a rating")
+        verbose_name_plural = _("changes of ratings")
+
+    def __str__(self) -> str:
+        return f"{self.rating or '–'}/5"
+
+
+class PromptMessage(models.Model):
+    """One message of the prompts of a conversation, kept once, byte for byte; Turn.provenance names it by its hash.
+
+    conversation    None: the opening that all conversations of a coach share; nothing anybody wrote is in it
+    """
+
+    conversation = models.ForeignKey(Conversation, null=True, on_delete=models.CASCADE, related_name="prompt_messages")
+    sha256 = models.CharField(max_length=64, help_text="Of role, a newline and the text, as UTF-8.")
+    role = models.CharField(max_length=10)
+    text = models.TextField()
+
+    class Meta:
+        verbose_name = _("message of a prompt")
+        verbose_name_plural = _("messages of prompts")
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "sha256"], name="prompt_message_once"),
+            models.UniqueConstraint(
+                fields=["sha256"], condition=models.Q(conversation=None), name="prompt_opening_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.sha256[:8]}"

@@ -68,9 +68,9 @@ FROM coach_conversation WHERE id = %(conversation)s AND owner_id = %(owner)s
 _NEW_TURN = """
 INSERT INTO coach_turn (id, conversation_id, position, regenerates_id, question, language, answer, state, sources,
     citations, notices, grounded, model, place, usage, timings, safety, failure_code, failure, stop_requested, attempts,
-    lease_owner, lease_until, created, finished)
+    lease_owner, lease_until, created, finished, provenance)
 VALUES (%(turn)s, %(conversation)s, %(position)s, %(regenerates)s, %(question)s, %(language)s, '', 'pending', '[]',
-    '[]', '[]', %(no)s, '', '', '{}', '{}', '', '', '', %(no)s, 0, '', NULL, %(now)s, NULL)
+    '[]', '[]', %(no)s, '', '', '{}', '{}', '', '', '', %(no)s, 0, '', NULL, %(now)s, NULL, '{}')
 ON CONFLICT (id) DO NOTHING RETURNING id
 """
 _TOUCH = """

@@ -1,4 +1,4 @@
-"""What the training loop keeps: evaluations over time."""
+"""Evaluations over time."""
 
 from __future__ import annotations
 
