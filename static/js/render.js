@@ -1,6 +1,7 @@
 // The one way text from a model or a document becomes elements. Everywhere else: textContent.
 //
-// Markdown → HTML (html off, no images) → DOMPurify (an allow-list) → citations as buttons → patched into the page.
+// Markdown → HTML (html off, no images) → DOMPurify (an allow-list) → citations as buttons, sentences without a
+// source underlined → patched into the page.
 
 const TAGS = ["p", "br", "strong", "em", "s", "ul", "ol", "li", "blockquote", "code", "pre", "a", "hr"].concat(
   ["h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"],
@@ -8,6 +9,8 @@ const TAGS = ["p", "br", "strong", "em", "s", "ul", "ol", "li", "blockquote", "c
 const ATTRIBUTES = ["href", "start"];
 const LINKS = /^(?:https?:\/\/|mailto:)/i;
 const CITATION = /\[(\d{1,4})\]/g;
+// Around sentences without a source while Markdown is read: punctuation, so that bold beside it stays bold.
+const [FROM, TO] = ["\u2e28", "\u2e29"];
 
 let markdown = null;
 let purify = null;
@@ -53,22 +56,25 @@ function configuredPurify(purifier) {
  * the part already written survives while the answer streams.
  * `sources`: the sources of the turn; [n] becomes a button for these numbers only and stays text for others.
  * `writing`: the text is not finished; bold that has begun is shown as bold.
+ * `unsupported`: [[start, end], …] in characters (code points): sentences that no source supports; `tip` says so.
  */
-export function showMarkdown(target, text, sources = [], writing = false) {
+export function showMarkdown(target, text, sources = [], writing = false, { unsupported = [], tip = "" } = {}) {
   if (!markdown) {
     target.textContent = text;
     loadRenderer().then(() => {
-      if (target.textContent === text) showMarkdown(target, text, sources, writing);
+      if (target.textContent === text) showMarkdown(target, text, sources, writing, { unsupported, tip });
     });
     return;
   }
-  const fragment = purify.sanitize(markdown.render(writing ? closed(text) : text), {
+  const plain = unsupported.length ? fenced(text, unsupported) : text;
+  const fragment = purify.sanitize(markdown.render(writing ? closed(plain) : plain), {
     ALLOWED_TAGS: TAGS,
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,
   });
+  if (unsupported.length) underline(fragment, tip);
   addCitations(fragment, new Map(sources.map((source) => [source.n, source])));
   for (const table of fragment.querySelectorAll("table")) {
     const frame = document.createElement("div");
@@ -86,6 +92,43 @@ function closed(text) {
   const line = text.slice(from).replace(/(?:\*|_)+$/, "");
   const open = (line.match(/\*\*/g)?.length ?? 0) % 2 === 1;
   return text.slice(0, from) + (open ? `${line.trimEnd()}**` : line);
+}
+
+function fenced(text, spans) {
+  const points = [...text].map((point) => (point === FROM || point === TO ? "" : point));
+  for (const [start, end] of spans) {
+    if (!(start < end && end <= points.length)) continue;
+    points[start] = FROM + points[start];
+    points[end - 1] += TO;
+  }
+  return points.join("");
+}
+
+/** What stands between the two marks, piece by piece: a sentence may go on behind bold words. */
+function underline(root, tip) {
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  const nodes = [];
+  while (walker.nextNode()) nodes.push(walker.currentNode);
+  let inside = false;
+  for (const node of nodes) {
+    const pieces = node.data.split(/([\u2e28\u2e29])/);
+    if (!inside && pieces.length === 1) continue;
+    const parts = [];
+    for (const piece of pieces) {
+      if (piece === FROM || piece === TO) inside = piece === FROM;
+      else if (piece && inside) parts.push(unsupportedPiece(piece, tip));
+      else if (piece) parts.push(piece);
+    }
+    node.replaceWith(...parts);
+  }
+}
+
+function unsupportedPiece(text, tip) {
+  const span = document.createElement("span");
+  span.className = "unsupported";
+  span.title = tip;
+  span.textContent = text;
+  return span;
 }
 
 function patch(target, fragment) {

@@ -83,3 +83,43 @@ def test_a_number_at_the_wrong_source_moves_to_the_right_one() -> None:
 def test_a_number_stays_where_no_other_source_says_more() -> None:
     for kept in ("Vila gör gott efter en lång dag på jobbet [1].", "Whitmore describes four steps: goal and will [1]."):
         assert check(kept, [GROW, REST]).answer == kept
+
+
+def test_a_sentence_that_no_source_supports_loses_its_number_and_is_marked() -> None:
+    answer = (
+        "Whitmore describes four steps: goal, reality, options and will [1]. "
+        "He was born in Canterbury as the son of a shoemaker [1]. What is your goal?"
+    )
+    result = check(answer, [GROW, REST], question="What is the GROW model?")
+    assert result.answer == (
+        "Whitmore describes four steps: goal, reality, options and will [1]. "
+        "He was born in Canterbury as the son of a shoemaker. What is your goal?"
+    )
+    [(start, end)] = result.unsupported
+    assert result.answer[start:end] == "He was born in Canterbury as the son of a shoemaker."
+    assert result.citations == (1,)
+
+
+def test_a_short_answer_in_the_words_of_the_question_is_supported_by_its_news() -> None:
+    asked = "Which four steps has the model that people use so often in coaching talks?"
+    answer = (
+        "The steps of that model that people so often use in coaching talks are goal, reality, options and will [1]."
+    )
+    assert check(answer, [GROW], question=asked).unsupported == ()
+
+
+def test_the_mark_begins_behind_the_marks_of_a_list() -> None:
+    answer = "Two things:\n\n- **Moonlight** makes the strawberries ripen over night.\n2. Reality, options and will."
+    result = check(answer, [GROW])
+    assert [answer[start:end] for start, end in result.unsupported] == [
+        "Moonlight** makes the strawberries ripen over night."
+    ]
+
+
+def test_what_cannot_be_compared_is_not_marked() -> None:
+    """Words say nothing across languages; quotations of guided mode are what they are."""
+    swedish = "Hon föddes i en liten stad vid kusten och blev skomakare som sin far."
+    assert check(swedish, [GROW], language="sv").unsupported == ()
+    invented = "He was born in Canterbury as the son of a shoemaker."
+    assert check(invented, [GROW], complete=False).unsupported == ()
+    assert check(invented, []).unsupported == ()
