@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from .fusion import Ranked
+from .types import Passage
 
 REPEATS, TRANSLATION, JOINED, PLACE = "repeats", "translation", "joined", "place"
 _WORD = re.compile(r"\w+")
@@ -21,6 +22,9 @@ _WORD = re.compile(r"\w+")
 TRANSLATION_SHARE = 0.5
 # Shared words of the smaller passage from which two passages say the same.
 SAME_SHARE = 0.9
+# Shown beside the best passage is what has this share of its fused score. Of 204 questions of fact whose passage was
+# found, none lost it and 7 of 10 keep one source: there is nothing else to cite; questions for advice keep theirs.
+SHOWN_SHARE = 0.6
 # Two passages of usual length: more is cut to its relevant sentences for the prompt anyway.
 MOST_JOINED_TOKENS = 480
 
@@ -54,6 +58,12 @@ def choose(ranking: Sequence[Ranked], k: int, language: str = "", *, whole: bool
             seen.append(words)
             kept.append(ranked)
     return kept
+
+
+def worth_showing(passages: Sequence[Passage]) -> list[Passage]:
+    """Without those that are far behind the best one: a small model cites what it is shown."""
+    best = max((passage.scores.get("fused") or 0.0 for passage in passages), default=0.0)
+    return [passage for passage in passages if (passage.scores.get("fused") or 0.0) >= SHOWN_SHARE * best]
 
 
 def _joins(kept: Sequence[Ranked], ranked: Ranked) -> bool:

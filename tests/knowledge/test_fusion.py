@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from knowledge.choosing import choose
+from knowledge.choosing import choose, worth_showing
 from knowledge.fusion import Candidate, fuse
 from knowledge.lexical import Hits
+from knowledge.types import Passage
 
 NONE = Hits()
 
@@ -127,3 +128,12 @@ def test_vectors_of_two_embedders_are_compared_within_their_own() -> None:
     found = {number: candidate(number) for number in TEXTS}
     ranking = fuse(found, [[(1, 0.9), (2, 0.7)], [(3, 0.3), (4, 0.1)]], NONE)
     assert [ranked.score for ranked in ranking] == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_what_is_far_behind_the_best_is_not_shown() -> None:
+    best, near, far = (
+        Passage(n, "d", "T", "", "x", score, {"fused": score}) for n, score in enumerate((2.5, 1.6, 1.4))
+    )
+    assert worth_showing([best, near, far]) == [best, near]
+    assert worth_showing([far]) == [far]
+    assert worth_showing([]) == []
