@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +51,7 @@ WORDS_SHARE = 0.6  # of a fairly near passage
 # Of a question of fact: the share of its words (at most MOST_SHARE counts), and CLOSER times what its best passage is
 # nearer than near, make together FACT_ENOUGH.
 CLOSER, MOST_SHARE, FACT_ENOUGH = 2.0, 1.2, 0.64
+CROSSED = 0.08  # or so much nearer than near, when the passage is in another language
 # Who asks about their own life, how and why, or what is known about a subject. The rest asks for facts.
 # fmt: off
 OPEN = re.compile(
@@ -69,8 +70,17 @@ NEAREST = 3
 Ranking = Sequence[tuple[int, float]]
 
 
-def covered(query: str, live: Sequence[LiveIndex], dense: Mapping[str, Ranking], words: Hits) -> bool:
-    """dense: of each embedder (chunk, cosine), best first; none when only words were searched."""
+def covered(
+    query: str,
+    live: Sequence[LiveIndex],
+    dense: Mapping[str, Ranking],
+    words: Hits,
+    crossed: Container[int] = frozenset(),
+) -> bool:
+    """dense: of each embedder (chunk, cosine), best first; none when only words were searched.
+
+    crossed     chunks in another language than the question
+    """
     if not any(word not in FUNCTION_WORDS for word in words_of(query)):
         return False  # 'Hvordan går det?' names nothing that could be covered
     if not dense:
@@ -79,11 +89,16 @@ def covered(query: str, live: Sequence[LiveIndex], dense: Mapping[str, Ranking],
     for embedder_id, ranking in dense.items():
         best = ranking[0][1] if ranking else -1.0
         near, fairly = thresholds(embedder_id, [one.coverage for one in live if one.embedder == embedder_id])
-        if fact and CLOSER * (best - near) + min(_share(words, ranking), MOST_SHARE) < FACT_ENOUGH:
+        if fact and ranking and not _has_its_words(best - near, _share(words, ranking), ranking[0][0] in crossed):
             continue
         if best >= near or (best >= fairly and _by_words(query, words, ranking)):
             return True
     return False
+
+
+def _has_its_words(closer: float, share: float, crossed: bool) -> bool:
+    """closer: than near. In another language the words are others, so that only nearness tells."""
+    return CLOSER * closer + min(share, MOST_SHARE) >= FACT_ENOUGH or (crossed and closer >= CROSSED)
 
 
 def enough(query: str, near: float) -> float:

@@ -140,10 +140,22 @@ async def _explained(
     if await rerank.rerank(wanted.query, ranking, language=language, private=private):
         _lap(wanted, "rerank", started)
     chosen = choose(ranking, k, language, whole=whole)
-    covered = bool(chosen) and coverage.covered(wanted.query, wanted.live, wanted.dense, wanted.words)
+    covered = bool(chosen) and coverage.covered(
+        wanted.query, wanted.live, wanted.dense, wanted.words, crossed=_in_other_languages(wanted, ranking)
+    )
     unread = 0 if covered or _store.get() else await _in_database(lambda: _unread(wanted.bases))
-    result = SearchResult(tuple(map(_passage, chosen)), covered, wanted.degraded, wanted.timings, unread)
+    searched = tuple(one.generation for one in wanted.live)
+    result = SearchResult(tuple(map(_passage, chosen)), covered, wanted.degraded, wanted.timings, unread, searched)
     return Explained(result, tuple(Considered(_passage(ranked), ranked.why) for ranked in ranking if whole))
+
+
+def _in_other_languages(wanted: _Search, ranking: Sequence[Ranked]) -> frozenset[int]:
+    """Passages that cannot say the words of the question."""
+    if not wanted.language:
+        return frozenset()
+    return frozenset(
+        ranked.candidate.chunk for ranked in ranking if ranked.candidate.language not in ("", wanted.language)
+    )
 
 
 def _unread(bases: Sequence[int]) -> int:
@@ -233,6 +245,11 @@ def _rank(wanted: _Search) -> list[Ranked]:
     started = time.perf_counter()
     chunks = {chunk for ranking in wanted.dense.values() for chunk, _ in ranking}
     candidates = _candidates(chunks | {chunk for chunk, _ in wanted.words.ranking}, splittings)
+    # The vectors of a deleted document may go a little later than its rows; what is gone covers nothing.
+    wanted.dense = {
+        name: [(chunk, cosine) for chunk, cosine in found if chunk in candidates]
+        for name, found in wanted.dense.items()
+    }
     ranking = fuse(candidates, list(wanted.dense.values()), wanted.words, wanted.language)
     _lap(wanted, "load", started)
     return ranking

@@ -51,6 +51,7 @@ class SearchResult:
     degraded   '' or the code of the stage that did not answer ('dense_unavailable')
     timings    seconds per stage: embed, dense, lexical, load, and rerank if a reranker is set
     unread     documents of the bases that wait to be read in; counted when nothing was covered
+    generations ids of the index generations that were searched
     """
 
     passages: tuple[Passage, ...]
@@ -58,6 +59,7 @@ class SearchResult:
     degraded: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
     unread: int = 0
+    generations: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

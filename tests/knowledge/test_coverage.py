@@ -42,6 +42,14 @@ def test_a_question_of_fact_needs_more_of_its_words_the_farther_the_passage_is()
         assert covered(fact, LIVE, dense(NEAR + 0.25), few), fact
 
 
+def test_a_passage_in_another_language_cannot_have_the_words() -> None:
+    fact = "Vad är GROW-modellen?"
+    assert not covered(fact, LIVE, dense(NEAR + 0.1), Hits())
+    assert covered(fact, LIVE, dense(NEAR + 0.1), Hits(), crossed={7})
+    assert not covered(fact, LIVE, dense(NEAR + 0.05), Hits(), crossed={7})
+    assert not covered(fact, LIVE, dense(NEAR + 0.1), Hits(), crossed={8})
+
+
 def test_what_is_known_about_a_subject_is_no_question_of_fact() -> None:
     for text in (
         "What do researchers say about motivation?",

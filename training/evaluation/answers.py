@@ -200,8 +200,10 @@ def _answered(store: Workspace, case: Case, language: str, outcome: Outcome, sec
 
 
 def _abstains(outcome: Outcome, language: str) -> bool:
-    """Guided mode quotes and never says so itself."""
-    return not outcome.grounded if outcome.model == "guided" else wording.abstains(outcome.answer, language)
+    """Guided mode quotes and never says so itself; the grounding check says it of an answer that nothing supports."""
+    if outcome.model == "guided":
+        return not outcome.grounded
+    return wording.abstains(outcome.answer, language) or any(told["code"] == "unsupported" for told in outcome.notices)
 
 
 def _key(case: Case) -> str:
