@@ -137,9 +137,10 @@ def _make_tables() -> None:
             cursor.execute(statement)
 
 
-# Without constraints: the rows they would point to are not there.
+# Without constraints: the rows they would point to are not there, nor most of their values.
 _POSTGRESQL = (
-    *(f"CREATE TEMPORARY TABLE {name} (LIKE public.{name} INCLUDING INDEXES INCLUDING STORAGE)" for name in _TABLES),
+    *(f"CREATE TEMPORARY TABLE {name} AS SELECT * FROM public.{name} WITH NO DATA" for name in _TABLES),  # noqa: S608
+    *(f"ALTER TABLE pg_temp.{name} ADD PRIMARY KEY (id)" for name in _TABLES),
     "CREATE TEMPORARY TABLE knowledge_lexical (LIKE public.knowledge_lexical INCLUDING INDEXES INCLUDING STORAGE)",
 )
 
