@@ -20,6 +20,8 @@ from .errors import LanguageModelError
 from .models import Endpoint, LiveOrder
 from .registry import parse_models
 
+PAST = ("order", "front", "coach", "share")
+
 
 class OrderForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when it runs
     """Refuses models that no provider knows, and cloud models that nobody confirmed."""
@@ -69,7 +71,7 @@ class OrderForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
 @admin.register(LiveOrder)
 class LiveOrderAdmin(ModelAdmin):
     form = OrderForm
-    list_display = ("order_label", "changed", "changed_by")
+    list_display = ("order_label", "reach", "changed", "ended", "changed_by")
     ordering = ("-pk",)
     fields = ("in_use", "order", "cloud_meant", "known_models")
     readonly_fields = ("in_use", "known_models")
@@ -81,10 +83,10 @@ class LiveOrderAdmin(ModelAdmin):
         return False
 
     def get_fields(self, request: HttpRequest, obj: LiveOrder | None = None) -> Any:
-        return ("order", "changed", "changed_by") if obj else self.fields
+        return (*PAST, "changed", "ended", "changed_by") if obj else self.fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: LiveOrder | None = None) -> Any:
-        return ("order", "changed", "changed_by") if obj else self.readonly_fields
+        return (*PAST, "changed", "ended", "changed_by") if obj else self.readonly_fields
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"order": live_order.live_order() or settings.COACH_MODELS}
@@ -96,9 +98,20 @@ class LiveOrderAdmin(ModelAdmin):
     def order_label(self, row: LiveOrder) -> str:
         return row.order or _("as COACH_MODELS says")
 
+    @admin.display(description=gettext_lazy("for"))
+    def reach(self, row: LiveOrder) -> str:
+        """Of a promotion: whose conversations, and how many of them."""
+        return f"{row.coach or _('all coaches')}, {row.share} %" if row.front else "–"
+
     @admin.display(description=gettext_lazy("In use now"))
     def in_use(self, row: LiveOrder | None) -> str:
-        return live_order.live_order() or settings.COACH_MODELS or _("the models found on this machine")
+        order = live_order.live_order() or settings.COACH_MODELS or _("the models found on this machine")
+        promoted = [
+            f"{front.models} ({front.coach or _('all coaches')}, {front.share} %)" for front in live_order.fronts()
+        ]
+        if not promoted:
+            return order
+        return _("%(order)s; promoted in front of it: %(models)s") % {"order": order, "models": ", ".join(promoted)}
 
     @admin.display(description=gettext_lazy("Known models"))
     def known_models(self, row: LiveOrder | None) -> str:

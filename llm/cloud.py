@@ -5,15 +5,20 @@ from __future__ import annotations
 from django.conf import settings
 
 from . import endpoints
-from .live_order import live_models
+from .live_order import in_front, live_models
 from .providers.places import HUGGINGFACE_URL, OPENAI_URL, ollama_place, place_of
 from .registry import parse_models
 from .types import ModelId, Place
 
 
-def cloud_models(policy_text: str = "") -> list[ModelId]:
-    """The models of a coach's own list (else of the order in use) that run in a cloud. Asks no server."""
-    named = parse_models(policy_text) or live_models() or parse_models(settings.COACH_MODELS)
+def cloud_models(policy_text: str = "", *, coach: str | None = None) -> list[ModelId]:
+    """The models of a coach's own list (else of the order in use) that run in a cloud. Asks no server.
+
+    With a coach (slug), also what is promoted for it, if only for a share of the conversations.
+    """
+    own = parse_models(policy_text)
+    promoted = in_front(coach=coach, conversation=None, own_list=bool(own)) if coach is not None else []
+    named = list(dict.fromkeys([*promoted, *(own or live_models() or parse_models(settings.COACH_MODELS))]))
     endpoints.refresh_for(named)
     return [model for model in named if _place(model) is Place.CLOUD]
 

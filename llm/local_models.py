@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from .catalogue import Entry, LocalFile, entries, find, models_dir
 from .download import discard, is_present, ollama, part_bytes, snapshot
-from .embedded import embedded_server
+from .embedded import adapter_servers, embedded_server
 from .errors import UnknownModel
 from .fetching import Wanted, own_file, wanted
 from .local_errors import BadFile, InUse, NotInstalled
@@ -76,7 +76,9 @@ def ask_too(orders: Callable[[], Iterable[str]]) -> None:
 def names_in_use() -> set[str]:
     """Models that COACH_MODELS, the newest LiveOrder or a coach names, or that answer when neither of the first two
     names any."""
-    order = LiveOrder.objects.order_by("-pk").values_list("order", flat=True).first() or ""
+    open_rows = LiveOrder.objects.filter(ended=None)
+    order = open_rows.filter(front=False).order_by("-pk").values_list("order", flat=True).first() or ""
+    promoted = open_rows.filter(front=True).values_list("order", flat=True)
     named: list[ModelId] = []
     for text in (settings.COACH_MODELS, order):
         try:
@@ -87,7 +89,7 @@ def names_in_use() -> set[str]:
         name = ollama_chat_model()
         named = [ModelId("ollama", name)] if name else []
         named += [EMBEDDED] if embedded_server() else []
-    for text in (text for orders in _further_orders for text in orders()):
+    for text in (*promoted, *(text for orders in _further_orders for text in orders())):
         with contextlib.suppress(UnknownModel):
             named += parse_models(text)
     return {_canonical(str(model)) for model in named} | set(_loaded())
@@ -231,10 +233,11 @@ def _name_of_file(path: Path) -> str:
 
 
 def _loaded() -> Iterator[str]:
-    """What the embedded server runs: its file must stay."""
+    """What the embedded server runs, and those of adapters: their files must stay."""
     server = embedded_server()
     if server is not None and server.model:
         yield _name_of_file(Path(server.model))
+    yield from {_name_of_file(Path(beside.model)) for beside in adapter_servers().values()}
 
 
 def _own_file(model: str) -> Path | None:

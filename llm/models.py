@@ -160,12 +160,20 @@ class Endpoint(models.Model):
 
 
 class LiveOrder(models.Model):
-    """The order of language models an admin switched to at run time; the newest row counts, '' means COACH_MODELS.
+    """The order of language models an admin switched to at run time; the newest open row counts, '' means COACH_MODELS.
 
     Turns that run finish on the models they began with.
+
+    front       these models stand in front of the order: of `coach` (a slug, '' for all coaches), for `share`
+                percent of the conversations (training/comparison/promotions.py); the order itself has 100 and ''
+    ended       when another one took its place or it was rolled back; None: it counts
     """
 
     order = models.CharField(_("language models in order"), max_length=500, blank=True)
+    front = models.BooleanField(_("promoted"), default=False)
+    coach = models.CharField(_("coach"), max_length=60, blank=True)
+    share = models.PositiveSmallIntegerField(_("share of conversations, %"), default=100)
+    ended = models.DateTimeField(_("until"), null=True)
     changed = models.DateTimeField(_("changed"), auto_now_add=True)
     changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 

@@ -1,8 +1,8 @@
 """Which language models are asked, in which order.
 
 What an administrator switched to (llm/live_order.py), else what COACH_MODELS says; else a running Ollama with
-a chat model, then the embedded model; guided mode is always last. A cloud model is only ever used
-when somebody named it.
+a chat model, then the embedded model; guided mode is always last. For a coach's conversation, models that were
+promoted stand in front of them. A cloud model is only ever used when somebody named it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from typing import Any
+from uuid import UUID
 
 import httpx
 from django.conf import settings
@@ -18,7 +19,7 @@ from django.conf import settings
 from . import endpoints
 from .embedded import embedded_server
 from .errors import LanguageModelError
-from .live_order import live_models
+from .live_order import in_front, live_models
 from .registry import language_model, parse_models
 from .types import ModelId
 
@@ -44,11 +45,16 @@ def default_models() -> list[ModelId]:
     return resolve("")
 
 
-def resolve(policy_text: str) -> list[ModelId]:
-    """The same for a coach's own list; an empty one means the installation's. Raises UnknownModel."""
-    named = parse_models(policy_text) or live_models() or parse_models(settings.COACH_MODELS)
-    endpoints.refresh_for(named)
-    models = named or _found_here()
+def resolve(policy_text: str, *, coach: str = "", conversation: UUID | None = None) -> list[ModelId]:
+    """The same for a coach's own list; an empty one means the installation's. Raises UnknownModel.
+
+    With a coach (slug) and a conversation, what is promoted for it stands in front; the rest is its fallback.
+    """
+    own = parse_models(policy_text)
+    named = own or live_models() or parse_models(settings.COACH_MODELS)
+    promoted = in_front(coach=coach, conversation=conversation, own_list=bool(own)) if conversation else []
+    endpoints.refresh_for([*promoted, *named])
+    models = dict.fromkeys([*promoted, *(named or _found_here())])
     return [*(model for model in models if model != GUIDED), GUIDED]
 
 

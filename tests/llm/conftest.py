@@ -264,7 +264,7 @@ def _fresh(settings: Any, tmp_path: Path) -> Iterator[None]:
     settings.OPENAI_BASE_URL = settings.OPENAI_API_KEY = settings.COACH_MODELS = ""
     health.forget()
     policy.forget()
-    live_order._seen = ("", float("inf"))  # no order in use, and no look into the database
+    live_order._seen = (live_order.Orders(), float("inf"))  # no order in use, and no look into the database
     embedded._seen = None
     language_model.cache_clear()
     yield
