@@ -18,6 +18,11 @@ class User(AbstractUser):
     training_consent = models.DateTimeField(
         _("agreed to training"), null=True, blank=True, help_text=_("Since when; empty: conversations are not used.")
     )
+    training_consent_cloud = models.BooleanField(
+        _("also agreed to training at OpenAI"),
+        default=False,
+        help_text=_("Without it nothing of theirs is sent there."),
+    )
 
     class Meta:
         verbose_name = _("person")
@@ -28,10 +33,11 @@ class User(AbstractUser):
 
 
 class ConsentChange(models.Model):
-    """Consent to training, given or taken back; `wording` is what the person read."""
+    """Consent to training, given or taken back; `cloud`: also at OpenAI; `wording` is what the person read."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="consent_changes", verbose_name=_("person"))
     given = models.BooleanField(_("given"))
+    cloud = models.BooleanField(_("also at OpenAI"), default=False)
     wording = models.TextField(_("wording"), blank=True)
     created = models.DateTimeField(_("when"), auto_now_add=True)
 

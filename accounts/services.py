@@ -10,7 +10,7 @@ from django.core import signing
 from django.db import transaction
 from django.utils import timezone
 
-from .models import ApiToken, User
+from .models import ApiToken, ConsentChange, User
 
 
 class SetupAlreadyDone(Exception):
@@ -73,4 +73,31 @@ def sign_up(*, username: str, password: str, guest: User | None) -> User:
     person.username, person.is_guest = username, False
     person.set_password(password)
     person.save()
+    return person
+
+
+class GuestCannotConsent(Exception):
+    """A guest could not take consent back later: there is no way to sign in again."""
+
+
+def set_consent(*, user_id: int, given: bool, wording: str, cloud: bool = False) -> User:
+    """Whether this person's conversations may be used for training; each change is kept with what the person read.
+
+    cloud: at OpenAI, too, which nobody agrees to by agreeing to training here.
+
+    A first "no" is kept as well, so that nobody is asked twice. Raises GuestCannotConsent.
+    """
+    with transaction.atomic():
+        person = User.objects.select_for_update().get(pk=user_id)
+        if person.is_guest and given:
+            raise GuestCannotConsent
+        cloud = given and cloud
+        before = person.training_consent is not None, person.training_consent_cloud
+        if given != before[0]:
+            person.training_consent = timezone.now() if given else None
+        person.training_consent_cloud = cloud
+        if before != (given, cloud):
+            person.save(update_fields=["training_consent", "training_consent_cloud"])
+        if before != (given, cloud) or not person.consent_changes.exists():
+            ConsentChange.objects.create(user=person, given=given, cloud=cloud, wording=wording)
     return person

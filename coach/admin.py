@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 from llm.endpoints import checked_models
 from llm.errors import LanguageModelError
 
-from . import admin_conversations  # noqa: F401 - registers conversations, turns and ratings
+from . import admin_conversations, admin_reasons  # noqa: F401 - register conversations, turns, ratings and reasons
 from .models import Coach
 
 

@@ -17,13 +17,14 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from . import selectors
+from . import admin_replay, selectors
 from .admin_coverage import coverage_view
-from .models import Conversation, Rating, Turn
+from .models import Conversation, Rating, RatingReason, Turn
 
 STATE_COLOURS = {
     Turn.State.PENDING: "warning",
@@ -171,7 +172,7 @@ class TurnAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[Any]:
         page = self.admin_site.admin_view(coverage_view)
-        return [path("coverage/", page, name="coach_coverage"), *super().get_urls()]
+        return [path("coverage/", page, name="coach_coverage"), *admin_replay.urls(), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Turn]:
         queryset = super().get_queryset(request).select_related("conversation__coach", "rating")
@@ -225,12 +226,21 @@ class TurnAdmin(ReadOnlyAdmin):
             "timings": [(TIMINGS.get(name, name), _seconds(value)) for name, value in turn.timings.items()],
             "readable": readable,
             "sources": _cited(turn) if readable else [],
+            "reasons": _reasons(rating) if rating else [],
+            "changes": [(change.created, stars(change.rating or 0)) for change in turn.rating_changes.all()],
         }
         return self.detail(request, "admin/coach/turn/detail.html", str(_("Turn")), context)
 
 
 def _seconds(value: Any) -> str:
     return f"{value:.2f} s" if isinstance(value, int | float) else ""
+
+
+def _reasons(rating: Rating) -> list[str]:
+    """What was given with it, in the reader's language; a reason that is gone by its short name."""
+    texts = dict(RatingReason.objects.filter(slug__in=rating.reasons).values_list("slug", "texts"))
+    language = get_language() or "en"
+    return [texts.get(slug, {}).get(language) or texts.get(slug, {}).get("en") or slug for slug in rating.reasons]
 
 
 def _cited(turn: Turn) -> list[dict[str, Any]]:

@@ -49,6 +49,7 @@ class ConversationOut(Schema):
     title: str
     language: str
     private: bool
+    kept_out: bool
     created: datetime
     updated: datetime
 
@@ -56,13 +57,21 @@ class ConversationOut(Schema):
 class RatingIn(Schema):
     rating: int = Field(ge=1, le=5)
     helpful: bool | None = None
+    reasons: list[str] = Field(default_factory=list, max_length=20)
     comment: str = Field("", max_length=2000)
 
 
 class RatingOut(Schema):
     rating: int
     helpful: bool | None
+    reasons: list[str]
     comment: str
+
+
+class ReasonOut(Schema):
+    slug: str
+    text: str
+    shown_for: str
 
 
 class TurnOut(Schema):
@@ -76,6 +85,7 @@ class TurnOut(Schema):
     language: str
     sources: list[dict[str, Any]]
     citations: list[int]
+    unsupported: list[list[int]]
     notices: list[dict[str, Any]]
     grounded: bool
     model: str
@@ -166,8 +176,25 @@ def get_turn(request: HttpRequest, turn_id: UUID) -> Any:
 @router.put("/turns/{turn_id}/rating", response=RatingOut)
 def rate_turn(request: HttpRequest, turn_id: UUID, body: RatingIn) -> Any:
     return services.rate(
-        user_id=_user_id(request), turn_id=turn_id, rating=body.rating, helpful=body.helpful, comment=body.comment
+        user_id=_user_id(request),
+        turn_id=turn_id,
+        rating=body.rating,
+        helpful=body.helpful,
+        reasons=body.reasons,
+        comment=body.comment,
     )
+
+
+@router.delete("/turns/{turn_id}/rating", response={204: None})
+def take_rating_back(request: HttpRequest, turn_id: UUID) -> Any:
+    services.take_rating_back(user_id=_user_id(request), turn_id=turn_id)
+    return 204, None
+
+
+@router.get("/rating-reasons", response=list[ReasonOut])
+def list_rating_reasons(request: HttpRequest, language: str = "") -> Any:
+    """The reasons one can give with a rating; `language`: empty for that of the request."""
+    return selectors.rating_reasons(language or translation.get_language() or settings.LANGUAGE_CODE)
 
 
 class SourceOut(Schema):

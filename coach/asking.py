@@ -30,7 +30,8 @@ from llm.types import (
 
 from . import answer_cache, grounding, notices, prompting
 from .answer_cache import Kept
-from .draft import Draft, notice, shown
+from .draft import Asked, Draft, notice
+from .numbering import newly_shown
 from .questions import about_conversation
 from .selectors import TurnContext
 from .token_joiner import Emit, TokenJoiner
@@ -48,19 +49,19 @@ def _context_tokens(models: Sequence[ModelId]) -> int:
 
 
 def _request(context: TurnContext, draft: Draft, models: Sequence[ModelId]) -> tuple[ChatRequest, prompting.Prompt]:
-    first_shown = {new.n for new in draft.new}
     now = prompting.PastTurn(
         position=context.position,
         question=context.question,
         answer="",
         language=context.language,
         grounded=bool(draft.sources) or about_conversation(context.question, context.language),
-        sources=tuple(shown(source) for source in draft.sources if source.n in first_shown),
+        sources=newly_shown(context, draft),
     )
+    opening = prompting.opening(context.mode, context.language, context.coach_prompt)
 
     def built(context_tokens: int) -> prompting.Prompt:
         return prompting.build(
-            opening=prompting.opening(context.mode, context.language, context.coach_prompt),
+            opening=opening,
             past=context.past,
             now=now,
             sources_from=draft.sources_from,
@@ -81,14 +82,20 @@ def _request(context: TurnContext, draft: Draft, models: Sequence[ModelId]) -> t
         tokens=prompt.tokens,
     )
 
+    def asked(request: ChatRequest, prompt: prompting.Prompt) -> Asked:
+        turns = context.past[prompt.turns_left_out :]
+        return Asked(request, len(opening), tuple(turn.turn for turn in turns if turn.turn is not None))
+
     def shorter(tokens: int) -> Shorter | None:
         less = built(tokens + ANSWER_TOKENS)
         if less.tokens >= prompt.tokens:
             return None
         draft.shortened_from = less.sources_from
         cut = replace(request, messages=less.messages, tokens=less.tokens)
+        draft.shorter = asked(cut, less)
         return Shorter(cut, less.sources_left_out, less.turns_left_out - prompt.turns_left_out)
 
+    draft.asked = asked(request, prompt)
     return replace(request, shorter=shorter), prompt
 
 
@@ -106,6 +113,7 @@ async def stream(
     started: float,
 ) -> None:
     request, prompt = _request(context, draft, models)
+    whole = draft.asked
     if prompt.sources_left_out or prompt.turns_left_out:
         await _left_out(draft, emit, prompt.sources_left_out, prompt.turns_left_out)
     prefix = draft.answer
@@ -132,9 +140,11 @@ async def stream(
                 citations, written = grounding.CitationFilter(allowed), []
             elif isinstance(event, Chosen):
                 chosen = event
-                draft.shortened_from = 0  # another model is asked with the whole prompt
+                draft.shortened_from, draft.asked = 0, whole  # another model is asked with the whole prompt
+                draft.repeat_penalty = getattr(language_model(event.model), "repeat_penalty", None)
                 await _chosen(draft, emit, event, private=context.private)
             elif isinstance(event, Trimmed):
+                draft.asked = draft.shorter
                 await _left_out(draft, emit, event.sources, event.turns)
             elif isinstance(event, Finished):
                 draft.usage = event.usage

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from uuid import UUID
 
-from llm.types import Usage
+from llm.types import ChatRequest, Usage
 
 from . import prompting
 from .models import Turn
 from .selectors import KnownSource
 from .services import NewSource, Outcome
 from .token_joiner import Emit
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request a model is asked with. opening: how many messages come before the first turn in it; history: the
+    turns that are in it, this one not."""
+
+    request: ChatRequest
+    opening: int
+    history: tuple[UUID, ...]
 
 
 @dataclass
@@ -31,6 +42,10 @@ class Draft:
     safety: str = ""
     sources_from: int = 0
     shortened_from: int = 0  # the same in the shorter prompt that is being asked
+    generations: tuple[int, ...] = ()  # of the index, that were searched
+    asked: Asked | None = None  # what the model that writes was shown
+    shorter: Asked | None = None  # what it is shown when that is too long
+    repeat_penalty: float | None = None
 
     def outcome(self, state: Turn.State, **extra: Any) -> Outcome:
         return Outcome(

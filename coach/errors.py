@@ -5,6 +5,8 @@ Refusal
 ├── Empty           empty          a question without text
 ├── TooLong         too_long       more characters than QUESTION_MAX_CHARACTERS
 ├── NotFinished     not_finished   the turn to regenerate or rate is still being answered
+├── UnknownReason   unknown_reason a reason for a rating that is not offered
+├── NoGuests        guest          guests cannot agree to training: they could not take it back
 ├── TooMany         rate_limited   more turns a minute than TURNS_PER_MINUTE
 └── LimitReached    limit          what an admin allows a day or a month is used up (llm/limits.py)
 """
@@ -51,6 +53,24 @@ class NotFinished(Refusal):
 
     def __init__(self) -> None:
         super().__init__(_("The coach is still answering."))
+
+
+class UnknownReason(Refusal):
+    code = "unknown_reason"
+    status = 422
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(_("“%(slug)s” is not a reason that is offered here.") % {"slug": slug})
+
+
+class NoGuests(Refusal):
+    code = "guest"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Guests cannot agree to this, because they could not take it back later. Create an account first.")
+        )
 
 
 class TooMany(Refusal):

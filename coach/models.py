@@ -1,6 +1,6 @@
 """Conversations between a coachee and a coach.
 
-Coach 1─* Conversation 1─* Turn 1─0..1 Rating, 1─* RatingChange
+Coach 1─* Conversation 1─* Turn 1─0..1 Rating, 1─* RatingChange, 1─* Replay
                ├─────1─* Source         numbered once per conversation, never renumbered
                └─────1─* PromptMessage  what a model was shown, once and byte for byte
 """
@@ -135,6 +135,8 @@ class Turn(models.Model):
     # [{"n": 1, "score": 0.03}, …]: the sources this turn could cite; `citations` lists the numbers it did cite.
     sources = models.JSONField(default=list)
     citations = models.JSONField(default=list)
+    # [[start, end], …] in characters of the answer: sentences that none of the sources supports (grounding.py).
+    unsupported = models.JSONField(default=list)
     notices = models.JSONField(default=list)
     grounded = models.BooleanField(_("covered by the knowledge"), default=False)
     model = models.CharField(_("language model"), max_length=200, blank=True)
@@ -190,7 +192,7 @@ class RatingReason(models.Model):
     """A reason one can pick with a rating, in each language; a reason that was used is switched off, not removed.
 
     texts       {"en": "Clear and concrete", "sv": …}; English is shown where a language is missing
-    shown_for   the ratings it is offered with: 1 or 2, 4 or 5, or any
+    shown_for   the ratings it is offered with: 1 or 2, 4 or 5, or any; with 3 each one is
     """
 
     class ShownFor(models.TextChoices):
@@ -233,6 +235,48 @@ class RatingChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rating or '–'}/5"
+
+
+class Replay(models.Model):
+    """A turn's prompt, answered again for an administrator to compare; never a part of the conversation.
+
+    waiting ─► running ─► done | failed | cancelled
+
+    model       to be asked; '' those the coach has now
+    prompt      takes the place of the opening; '' the stored one
+    search      '' the sources as they were, '*' another search in the coach's knowledge bases, else a base's short name
+    result      {"model", "place", "exact", "sources": [{"n", "title", "location", "text"}], "citations", "seconds"}
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        RUNNING = "running", _("being answered")
+        DONE = "done", _("answered")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="replays", verbose_name=_("turn"))
+    model = models.CharField(_("language model"), max_length=300, blank=True)
+    prompt = models.TextField(_("own prompt"), blank=True)
+    search = models.CharField(_("search"), max_length=120, blank=True)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
+    answer = models.TextField(_("answer"), blank=True)
+    result = models.JSONField(default=dict)
+    error = models.TextField(_("what went wrong"), blank=True)
+    cancel_requested = models.BooleanField(default=False)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created"]
+        verbose_name = _("replay")
+        verbose_name_plural = _("replays")
+
+    def __str__(self) -> str:
+        return f"{self.turn_id}: {self.model or '–'}"
 
 
 class PromptMessage(models.Model):

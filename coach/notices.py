@@ -34,6 +34,10 @@ def still_reading(documents: int) -> str:
     ) % {"n": documents}
 
 
+def unsupported() -> str:
+    return gettext("The sources that were found say nothing of this; the answer is the model's own.")
+
+
 def answer_kept() -> str:
     return gettext("The same was asked before; this is the answer from then. You can ask for a new one.")
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from llm.tokens import estimate_tokens, prompt_tokens
 from llm.types import Message
@@ -46,6 +47,7 @@ class PastTurn:
     language: str
     grounded: bool
     sources: tuple[NumberedSource, ...] = ()
+    turn: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +151,14 @@ def prefix(*, opening: tuple[Message, ...], past: Sequence[PastTurn], sources_fr
     for turn in past:
         shown = turn.sources if turn.position >= sources_from else ()
         messages.append(Message("user", _turn_text(turn, shown)))
-        messages.append(Message("assistant", _written(turn)))
+        messages.append(Message("assistant", written(turn.answer, turn.language)))
     return tuple(messages)
 
 
-def _written(turn: PastTurn) -> str:
+def written(answer: str, language: str) -> str:
     """The answer as the model wrote it: a small model repeats our words before it ("nothing about this"), and the
     server need not read again what it wrote itself."""
-    return turn.answer.removeprefix(not_covered(turn.language))
+    return answer.removeprefix(not_covered(language))
 
 
 def not_covered(language: str) -> str:

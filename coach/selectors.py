@@ -16,7 +16,7 @@ from llm import limits, live_order
 from llm.limits import Allowance
 
 from . import statements
-from .models import Coach, Conversation, Source, Turn
+from .models import Coach, Conversation, RatingReason, Source, Turn
 from .prompting import NumberedSource, PastTurn
 from .questions import about_conversation
 
@@ -58,6 +58,10 @@ class TurnContext:
     owner: int | None = None
     private: bool = False
     regenerates: bool = False
+    # Of the answer that this one shall be beside: n of its sources, in their order.
+    sibling_sources: tuple[int, ...] = ()
+    # Hashes of the messages that are stored already (provenance.py).
+    known_messages: frozenset[str] = frozenset()
     allowance: Allowance = field(default_factory=Allowance)
 
 
@@ -73,6 +77,7 @@ class OpenedConversation:
     past: tuple[PastTurn, ...]
     sources_from: int
     private: bool = False
+    coach: str = ""
 
 
 def orders_of_models() -> list[str]:
@@ -82,6 +87,19 @@ def orders_of_models() -> list[str]:
 
 def active_coaches() -> QuerySet[Coach]:
     return Coach.objects.filter(active=True)
+
+
+def rating_reasons(language: str) -> list[dict[str, str]]:
+    """Those that are offered, in their order: `slug`, `text` in this language or English, `shown_for`."""
+    found = RatingReason.objects.filter(active=True)
+    return [
+        {
+            "slug": reason.slug,
+            "text": reason.texts.get(language) or reason.texts.get("en") or reason.slug,
+            "shown_for": reason.shown_for,
+        }
+        for reason in found
+    ]
 
 
 def conversations_of(user_id: int) -> QuerySet[Conversation]:
@@ -116,8 +134,8 @@ def turn_context(turn_id: UUID) -> TurnContext:
     """Raises Turn.DoesNotExist."""
     row, bases = statements.turn_with_coach(turn_id)
     conversation, position, question, language, stop, sources_from, coach, mode, prompt, language_models = row[:10]
-    created, owner, private, regenerates, live = row[10:]
-    live_order.remember(live)
+    created, owner, private, regenerates, live, sibling_sources, provenance = row[10:]
+    live_order.seen(live)
     sources = _known_sources(conversation)
     return TurnContext(
         turn=turn_id,
@@ -138,6 +156,8 @@ def turn_context(turn_id: UUID) -> TurnContext:
         owner=owner,
         private=private,
         regenerates=regenerates,
+        sibling_sources=tuple(entry["n"] for entry in sibling_sources),
+        known_messages=frozenset(provenance.get("messages", ())),
         allowance=_allowance(owner, coach, language),
     )
 
@@ -161,6 +181,7 @@ def opened_conversation(conversation_id: UUID) -> OpenedConversation | None:
         past=_path(conversation.pk, AFTER_ALL, _known_sources(conversation.pk)),
         sources_from=conversation.sources_from_turn,
         private=conversation.private,
+        coach=conversation.coach.slug,
     )
 
 
@@ -186,7 +207,7 @@ def _path(conversation_id: UUID, before: int, sources: dict[int, KnownSource]) -
     last = {row[0]: row for row in statements.past(conversation_id, before)}
     shown: set[int] = set()
     path = []
-    for position, question, answer, language, entries in last.values():
+    for position, question, answer, language, turn, entries in last.values():
         new = [entry["n"] for entry in entries if entry["n"] not in shown and entry["n"] in sources]
         shown.update(new)
         path.append(
@@ -197,9 +218,17 @@ def _path(conversation_id: UUID, before: int, sources: dict[int, KnownSource]) -
                 language=language,
                 grounded=bool(entries) or about_conversation(question, language),
                 sources=tuple(NumberedSource(n, sources[n].title, sources[n].excerpt) for n in new),
+                turn=turn,
             )
         )
     return tuple(path)
+
+
+def path_of(turn: Turn) -> tuple[tuple[PastTurn, ...], dict[int, NumberedSource]]:
+    """The turns before this one as they are now, and the conversation's sources by number."""
+    sources = _known_sources(turn.conversation_id)
+    numbered = {n: NumberedSource(n, source.title, source.excerpt) for n, source in sources.items()}
+    return _path(turn.conversation_id, turn.position, sources), numbered
 
 
 def source_data(source: KnownSource, score: float | None) -> dict[str, Any]:
@@ -228,6 +257,7 @@ def final_data(turn: Turn) -> dict[str, Any]:
     return {
         "answer": turn.answer,
         "citations": turn.citations,
+        "unsupported": turn.unsupported,
         "model": turn.model,
         "place": turn.place,
         "grounded": turn.grounded,

@@ -16,9 +16,9 @@ from django.utils import timezone
 from llm import limits
 
 from . import statements
-from .errors import Empty, LimitReached, NotFinished, NotFound, TooLong, TooMany
+from .errors import Empty, LimitReached, NotFinished, NotFound, TooLong, TooMany, UnknownReason
 from .language import detect_language
-from .models import Coach, Conversation, Rating, Turn
+from .models import Coach, Conversation, Rating, RatingChange, RatingReason, Turn
 
 LEASE = timedelta(seconds=5)
 MAX_ATTEMPTS = 3
@@ -39,6 +39,16 @@ class NewSource:
 
 
 @dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message of the prompt that is not stored yet. shared: nothing of this conversation is in it."""
+
+    sha256: str
+    role: str
+    text: str
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a turn ended; everything that is stored about it."""
 
@@ -47,6 +57,7 @@ class Outcome:
     sources: Sequence[dict[str, Any]] = ()
     new_sources: Sequence[NewSource] = ()
     citations: Sequence[int] = ()
+    unsupported: Sequence[Sequence[int]] = ()
     notices: Sequence[dict[str, Any]] = ()
     grounded: bool = False
     model: str = ""
@@ -57,6 +68,8 @@ class Outcome:
     failure_code: str = ""
     failure: str = ""
     sources_from: int = 0
+    provenance: dict[str, Any] | None = None
+    new_messages: Sequence[NewMessage] = ()
 
 
 def start_conversation(*, owner_id: int, coach: str, language: str, private: bool = False) -> Conversation:
@@ -76,6 +89,14 @@ def delete_conversation(*, owner_id: int, conversation_id: UUID) -> None:
     deleted, _rows = Conversation.objects.filter(pk=conversation_id, owner_id=owner_id).delete()
     if not deleted:
         raise NotFound
+
+
+def keep_out_of_training(*, owner_id: int, conversation_id: UUID, kept_out: bool) -> Conversation:
+    """Whether a conversation of one's own is left out, whatever its owner agreed to for the others."""
+    changed = Conversation.objects.filter(pk=conversation_id, owner_id=owner_id).update(kept_out=kept_out)
+    if not changed:
+        raise NotFound
+    return Conversation.objects.select_related("coach").get(pk=conversation_id)
 
 
 def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str, language: str = "") -> bool:
@@ -211,6 +232,7 @@ def finish_turn(*, turn_id: UUID, runner: str, outcome: Outcome) -> bool:
         "answer": outcome.answer,
         "sources": list(outcome.sources),
         "citations": list(outcome.citations),
+        "unsupported": list(outcome.unsupported),
         "notices": list(outcome.notices),
         "grounded": outcome.grounded,
         "model": outcome.model,
@@ -220,6 +242,7 @@ def finish_turn(*, turn_id: UUID, runner: str, outcome: Outcome) -> bool:
         "safety": outcome.safety,
         "failure_code": outcome.failure_code,
         "failure": outcome.failure,
+        "provenance": outcome.provenance or {},
     }
     with transaction.atomic():
         conversation = statements.finish(turn=turn_id, runner=runner, values=values, finished=timezone.now())
@@ -227,6 +250,9 @@ def finish_turn(*, turn_id: UUID, runner: str, outcome: Outcome) -> bool:
             return False
         if outcome.new_sources:
             statements.add_sources(conversation=conversation, rows=[_row(new) for new in outcome.new_sources])
+        if outcome.new_messages:
+            new = [(message.sha256, message.role, message.text, message.shared) for message in outcome.new_messages]
+            statements.add_messages(conversation=conversation, rows=new)
         if outcome.sources_from:
             statements.set_sources_from(conversation=conversation, position=outcome.sources_from)
     return True
@@ -236,14 +262,54 @@ def _row(new: NewSource) -> statements.Row:
     return (new.n, new.chunk, new.document, new.title, new.location, new.text, new.excerpt)
 
 
-def rate(*, user_id: int, turn_id: UUID, rating: int, helpful: bool | None, comment: str) -> Rating:
-    """Set or change the rating of a finished turn of one's own."""
+def rate(
+    *,
+    user_id: int,
+    turn_id: UUID,
+    rating: int,
+    helpful: bool | None,
+    comment: str,
+    reasons: Sequence[str] = (),
+) -> Rating:
+    """Set or change the rating of a finished turn of one's own; what it was before is kept, too.
+
+    reasons: short names of RatingReason. Raises UnknownReason for one that is not offered.
+    """
+    turn = _to_rate(user_id, turn_id)
+    given = list(dict.fromkeys(reasons))
+    values = {"rating": rating, "helpful": helpful, "comment": comment.strip(), "reasons": given}
+    with transaction.atomic():
+        before = Rating.objects.select_for_update().filter(turn=turn).first()
+        if before is not None and all(getattr(before, name) == value for name, value in values.items()):
+            return before
+        _check_reasons(given, before)
+        found, _created = Rating.objects.update_or_create(turn=turn, defaults=values)
+        RatingChange.objects.create(turn=turn, changed_by_id=user_id, **values)
+    return found
+
+
+def take_rating_back(*, user_id: int, turn_id: UUID) -> None:
+    """Raises NotFound, also when the turn is not rated."""
+    turn = _to_rate(user_id, turn_id)
+    with transaction.atomic():
+        deleted, _rows = Rating.objects.filter(turn=turn).delete()
+        if not deleted:
+            raise NotFound
+        RatingChange.objects.create(turn=turn, changed_by_id=user_id, rating=None)
+
+
+def _to_rate(user_id: int, turn_id: UUID) -> Turn:
     turn = Turn.objects.filter(pk=turn_id, conversation__owner_id=user_id).first()
     if turn is None:
         raise NotFound
     if turn.state in UNFINISHED:
         raise NotFinished
-    found, _created = Rating.objects.update_or_create(
-        turn=turn, defaults={"rating": rating, "helpful": helpful, "comment": comment.strip()}
-    )
-    return found
+    return turn
+
+
+def _check_reasons(reasons: Sequence[str], before: Rating | None) -> None:
+    """One that was switched off since stays with the rating it was given with."""
+    offered = set(RatingReason.objects.filter(active=True, slug__in=reasons).values_list("slug", flat=True))
+    unknown = [slug for slug in reasons if slug not in offered and (before is None or slug not in before.reasons)]
+    if unknown:
+        raise UnknownReason(unknown[0])

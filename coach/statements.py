@@ -39,7 +39,11 @@ _TURN = """
 SELECT turn.conversation_id, turn.position, turn.question, turn.language, turn.stop_requested,
     conversation.sources_from_turn, coach.slug, coach.mode, coach.prompt, coach.language_models,
     turn.created, conversation.owner_id, conversation.private, turn.regenerates_id IS NOT NULL,
-    (SELECT live."order" FROM llm_liveorder AS live ORDER BY live.id DESC LIMIT 1),
+    (SELECT max(live.id) * 1000000 + count(live.ended) FROM llm_liveorder AS live),
+    (SELECT sibling.sources FROM coach_turn AS sibling WHERE sibling.id = turn.regenerates_id),
+    (SELECT last.provenance FROM coach_turn AS last
+        WHERE last.conversation_id = turn.conversation_id AND last.finished IS NOT NULL AND last.provenance <> '{}'
+        ORDER BY last.position DESC, last.created DESC LIMIT 1),
     link.knowledgebase_id
 FROM coach_turn AS turn
 JOIN coach_conversation AS conversation ON conversation.id = turn.conversation_id
@@ -51,7 +55,7 @@ _SOURCES = """
 SELECT n, chunk_id, document_id, title, location, text, excerpt FROM coach_source WHERE conversation_id = %s ORDER BY n
 """
 _PAST = """
-SELECT position, question, answer, language, sources FROM coach_turn
+SELECT position, question, answer, language, id, sources FROM coach_turn
 WHERE conversation_id = %s AND position < %s AND state IN ('done', 'stopped') AND answer <> ''
 ORDER BY position, created
 """
@@ -68,9 +72,9 @@ FROM coach_conversation WHERE id = %(conversation)s AND owner_id = %(owner)s
 _NEW_TURN = """
 INSERT INTO coach_turn (id, conversation_id, position, regenerates_id, question, language, answer, state, sources,
     citations, notices, grounded, model, place, usage, timings, safety, failure_code, failure, stop_requested, attempts,
-    lease_owner, lease_until, created, finished, provenance)
+    lease_owner, lease_until, created, finished, provenance, unsupported)
 VALUES (%(turn)s, %(conversation)s, %(position)s, %(regenerates)s, %(question)s, %(language)s, '', 'pending', '[]',
-    '[]', '[]', %(no)s, '', '', '{}', '{}', '', '', '', %(no)s, 0, '', NULL, %(now)s, NULL, '{}')
+    '[]', '[]', %(no)s, '', '', '{}', '{}', '', '', '', %(no)s, 0, '', NULL, %(now)s, NULL, '{}', '[]')
 ON CONFLICT (id) DO NOTHING RETURNING id
 """
 _TOUCH = """
@@ -78,8 +82,9 @@ UPDATE coach_conversation SET updated = %(now)s, language = %(language)s, title 
 """
 _FINISH = """
 UPDATE coach_turn SET state = %(state)s, answer = %(answer)s, sources = %(sources)s, citations = %(citations)s,
-    notices = %(notices)s, grounded = %(grounded)s, model = %(model)s, place = %(place)s, usage = %(usage)s,
-    timings = %(timings)s, safety = %(safety)s, failure_code = %(failure_code)s, failure = %(failure)s,
+    unsupported = %(unsupported)s, notices = %(notices)s, grounded = %(grounded)s, model = %(model)s,
+    place = %(place)s, usage = %(usage)s, timings = %(timings)s, safety = %(safety)s,
+    failure_code = %(failure_code)s, failure = %(failure)s, provenance = %(provenance)s,
     finished = %(finished)s, lease_until = NULL
 WHERE id = %(turn)s AND lease_owner = %(runner)s AND state = 'running' RETURNING conversation_id
 """
@@ -89,6 +94,8 @@ INSERT INTO coach_source (conversation_id, n, chunk_id, document_id, title, loca
 VALUES (%s, %s, (SELECT id FROM knowledge_chunk WHERE id = %s), (SELECT id FROM knowledge_document WHERE id = %s),
     %s, %s, %s, %s)
 """
+# What is there already stays: the opening is there from the first conversation of its coach.
+_MESSAGES = "INSERT INTO coach_promptmessage (conversation_id, sha256, role, text) VALUES %s ON CONFLICT DO NOTHING"
 _SOURCES_FROM = "UPDATE coach_conversation SET sources_from_turn = %s WHERE id = %s"
 
 
@@ -113,14 +120,20 @@ def claim(*, turn: UUID, runner: str, now: datetime, until: datetime, most: int)
 
 
 def turn_with_coach(turn: UUID) -> tuple[Row, tuple[int, ...]]:
-    """Its row without the base, and the ids of the coach's knowledge bases. Raises Turn.DoesNotExist."""
-    found = rows(_TURN, [_id(turn)], columns=16)
+    """Its row without the base, and the ids of the coach's knowledge bases. Raises Turn.DoesNotExist.
+
+    The last two of the row: the sources of the turn that is answered again ([] for none), and the provenance of the
+    last turn of the conversation that has one ({} for none).
+    """
+    found = rows(_TURN, [_id(turn)], columns=18)
     if not found:
         raise Turn.DoesNotExist
-    conversation, position, question, language, stop, *coach, created, owner, private, again, live, _base = found[0]
+    conversation, position, question, language, stop, *coach = found[0][:10]
+    created, owner, private, again, live, sibling_sources, last_provenance, _base = found[0][10:]
     bases = tuple(row[-1] for row in found if row[-1] is not None)
-    asked = (_moment(created), owner, bool(private), bool(again), live or "")
-    return (_uuid(conversation), position, question, language, bool(stop), *coach, *asked), bases
+    asked = (_moment(created), owner, bool(private), bool(again), live or 0)
+    earlier = (_json(sibling_sources) or [], _json(last_provenance) or {})
+    return (_uuid(conversation), position, question, language, bool(stop), *coach, *asked, *earlier), bases
 
 
 def sources(conversation: UUID) -> list[Row]:
@@ -130,8 +143,9 @@ def sources(conversation: UUID) -> list[Row]:
 
 
 def past(conversation: UUID, before: int) -> list[Row]:
-    """position, question, answer, language, sources of every answered turn before a position."""
-    return [(*row[:-1], _json(row[-1])) for row in rows(_PAST, [_id(conversation), before], columns=5)]
+    """position, question, answer, language, id, sources of every answered turn before a position."""
+    found = rows(_PAST, [_id(conversation), before], columns=6)
+    return [(*row[:4], _uuid(row[4]), _json(row[5])) for row in found]
 
 
 def asked(*, turn: UUID, conversation: UUID, owner: int, since: datetime) -> Asked | None:
@@ -187,6 +201,15 @@ def add_sources(*, conversation: UUID, rows: Sequence[Row]) -> None:
     ]
     with connection.cursor() as cursor:
         cursor.executemany(_SOURCE, prepared)
+
+
+def add_messages(*, conversation: UUID, rows: Sequence[tuple[str, str, str, bool]]) -> None:
+    """rows: sha256, role, text of what a model was shown, and whether it is shared by all conversations."""
+    values: list[Any] = []
+    for sha256, role, text, shared in rows:
+        values += [None if shared else _id(conversation), sha256, role, text]
+    with connection.cursor() as cursor:
+        cursor.execute(_MESSAGES % ", ".join(["(%s, %s, %s, %s)"] * len(rows)), values)
 
 
 def set_sources_from(*, conversation: UUID, position: int) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
+
+from accounts.models import User
 
 from .models import Coach
 
@@ -57,9 +60,48 @@ def coach_cards(coaches: Iterable[Coach]) -> list[dict[str, Any]]:
     return [coach_card(coach) for coach in coaches]
 
 
+def consent_wording() -> list[str]:
+    """What a person reads before agreeing to training, a paragraph each; kept with the answer."""
+    here = _("The training runs on this machine. Nothing is sent to OpenAI.")
+    there = _(
+        "The training runs on this machine. An administrator has also allowed training at OpenAI: your examples are "
+        "sent there only if you agree to that, too."
+    )
+    return [
+        _(
+            "Answers from your conversations may be used to train the language model of this installation, together "
+            "with what was said before them and with your ratings. Private conversations and those you keep out are "
+            "never used."
+        ),
+        _(
+            "Before that, names, addresses, numbers and other personal data are replaced, and people who work here "
+            "look through the examples. No such replacement is perfect."
+        ),
+        there if settings.COACH_OPENAI_TRAINING else here,
+        _(
+            "You can take this back at any time. Your conversations are then left out of everything new, and models "
+            "that learned from them are marked; what a model has learned cannot be taken out of it again."
+        ),
+    ]
+
+
+def consent_state(user: User) -> dict[str, Any]:
+    """`training`, `since`; `cloud`: also at OpenAI, `cloud_offered`: which an administrator allows; `asked`: said yes
+    or no before; `may`: no guest; `wording`."""
+    return {
+        "training": user.training_consent is not None,
+        "cloud": user.training_consent_cloud,
+        "cloud_offered": bool(settings.COACH_OPENAI_TRAINING),
+        "since": user.training_consent,
+        "asked": user.consent_changes.exists(),
+        "may": not user.is_guest,
+        "wording": consent_wording(),
+    }
+
+
 def page_texts() -> dict[str, str]:
     """Texts for static/js, by key; `{name}` in a text is filled in by the script."""
-    return {**_turn_texts(), **_source_texts(), **_rating_texts(), **_state_texts()}
+    return {**_turn_texts(), **_source_texts(), **_rating_texts(), **_consent_texts(), **_state_texts()}
 
 
 def _turn_texts() -> dict[str, str]:
@@ -95,6 +137,8 @@ def _source_texts() -> dict[str, str]:
     return {
         "sources": _("Sources"),
         "also_read": _("Also read ({n})"),
+        "unsupported": _("No source says this"),
+        "unsupported_legend": _("Underlined with dots: no source says this."),
         "source": _("Source {n}: {title}"),
         "document_gone": _("The document was deleted since. This is the passage as the coach read it."),
         "source_failed": _("The text around the passage could not be loaded."),
@@ -111,10 +155,28 @@ def _rating_texts() -> dict[str, str]:
         "no": _("No"),
         "comment": _("Comment"),
         "comment_hint": _("What was good, what was missing?"),
+        "reasons": _("What was it?"),
+        "take_back": _("Take the rating back"),
+        "taken_back": _("The rating is gone."),
         "save": _("Save"),
         "saving": _("Saving…"),
         "saved": _("Saved. Thank you."),
         "rating_failed": _("The rating could not be saved. Try again."),
+    }
+
+
+def _consent_texts() -> dict[str, str]:
+    return {
+        "consent_ask": _(
+            "Thank you. May answers like this one help to train this coach? You decide, and can change it at any time."
+        ),
+        "consent_read": _("Read what happens"),
+        "consent_later": _("No, thank you"),
+        "consent_on": _("You agreed. Thank you."),
+        "consent_off": _("Your conversations are not used."),
+        "consent_failed": _("That could not be saved. Try again."),
+        "kept_out_on": _("This conversation is kept out."),
+        "kept_out_off": _("This conversation is treated like your others."),
     }
 
 

@@ -12,31 +12,30 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from django.utils.translation import gettext, override
 
 from knowledge import retrieval
-from knowledge.types import Passage, SearchResult
+from knowledge.choosing import worth_showing
+from knowledge.types import SearchResult
 from llm import moderation, policy
 from llm.errors import LanguageModelError
 from llm.health import prompt_speed, token_ratio
 from llm.registry import language_model
-from llm.tokens import estimate_tokens, prompt_tokens
 from llm.types import (
     ChatRequest,
-    Message,
     ModelId,
     Place,
 )
 
-from . import asking, grounding, notices, prompting, safety
+from . import asking, grounding, notices, prompting, provenance, safety
 from .draft import Draft, notice, shown
 from .models import Turn
+from .numbering import number_sources
 from .questions import about_conversation, asks_for_knowledge, standalone
-from .selectors import KnownSource, OpenedConversation, TurnContext, source_data
-from .services import NewSource, Outcome
+from .selectors import OpenedConversation, TurnContext, source_data
+from .services import Outcome
 from .token_joiner import Emit, TokenJoiner
 
 PASSAGES = 4
@@ -45,7 +44,6 @@ PASSAGES = 4
 READ_SECONDS = 2.6
 FRESH_TOKENS = (140, 1600)
 SLOW_PROMPT_SPEED = 75.0  # tokens a second: the embedded model on two cores, until it is measured
-EXCERPT_LEAST = 45
 
 
 async def run_turn(context: TurnContext, emit: Emit, stop: asyncio.Event | None = None) -> Outcome:
@@ -70,13 +68,18 @@ async def run_turn(context: TurnContext, emit: Emit, stop: asyncio.Event | None 
             if stop is None or not stop.is_set() or task is None:
                 raise
             task.uncancel()
-            return draft.outcome(Turn.State.STOPPED, **_grounded(draft))
+            return _outcome(context, draft, Turn.State.STOPPED, **await _checked(context, draft, emit))
         except LanguageModelError as error:
             message = gettext("No language model could answer just now. Try again in a moment.")
-            return draft.outcome(Turn.State.FAILED, failure_code=error.code, failure=message)
+            return _outcome(context, draft, Turn.State.FAILED, failure_code=error.code, failure=message)
         finally:
             draft.timings["total"] = time.perf_counter() - started
-    return draft.outcome(Turn.State.DONE, **_grounded(draft))
+    return _outcome(context, draft, Turn.State.DONE, **await _checked(context, draft, emit))
+
+
+def _outcome(context: TurnContext, draft: Draft, state: Turn.State, **extra: Any) -> Outcome:
+    kept, new = provenance.kept(context, draft)
+    return draft.outcome(state, provenance=kept, new_messages=new, **extra)
 
 
 def final_event(outcome: Outcome) -> tuple[str, dict[str, Any]]:
@@ -86,6 +89,7 @@ def final_event(outcome: Outcome) -> tuple[str, dict[str, Any]]:
     data = {
         "answer": outcome.answer,
         "citations": list(outcome.citations),
+        "unsupported": list(outcome.unsupported),
         "model": outcome.model,
         "place": outcome.place,
         "grounded": outcome.grounded,
@@ -95,17 +99,29 @@ def final_event(outcome: Outcome) -> tuple[str, dict[str, Any]]:
     return ("done" if outcome.state == Turn.State.DONE else "stopped"), data
 
 
-def _grounded(draft: Draft) -> dict[str, Any]:
+async def _checked(context: TurnContext, draft: Draft, emit: Emit) -> dict[str, Any]:
+    """The answer as it is kept. When nothing in it has a source, the coachee is told."""
     if draft.safety == "acute":
         return {}
-    quoting = draft.model == "guided"  # it cites each quotation itself
-    result = grounding.check(draft.answer, [shown(source) for source in draft.sources], complete=not quoting)
-    return {"answer": result.answer, "citations": list(result.citations)}
+    result = grounding.check(
+        draft.answer,
+        [shown(source) for source in draft.sources],
+        question=context.question,
+        language=context.language,
+        complete=draft.model != "guided",  # it cites each quotation itself
+    )
+    if result.unsupported and not result.citations:
+        draft.grounded = False
+        await notice(draft, emit, "unsupported", notices.unsupported())
+    unsupported = [list(span) for span in result.unsupported]
+    return {"answer": result.answer, "citations": list(result.citations), "unsupported": unsupported}
 
 
 async def _answer(context: TurnContext, draft: Draft, emit: Emit, started: float) -> None:
-    models = await asyncio.to_thread(policy.resolve, context.language_models)  # it may ask whether Ollama runs
-    allowed = _allowed(models, private=_stays(context))
+    models = await asyncio.to_thread(  # it may ask whether Ollama runs
+        policy.resolve, context.language_models, coach=context.coach, conversation=context.conversation
+    )
+    allowed = may_be_asked(models, private=_stays(context))
     if allowed != models and not context.private:
         await notice(draft, emit, "limit", context.allowance.message)
     models = allowed
@@ -123,8 +139,9 @@ async def _answer(context: TurnContext, draft: Draft, emit: Emit, started: float
         # 'Can you say that more shortly?' is answered from what the conversation has; nothing new is read for it.
         about = about_conversation(context.question, context.language)
         known = {source.chunk for source in context.sources} if about else None
-        passages = [passage for passage in found.passages if known is None or passage.chunk in known]
-        _number_sources(context, draft, passages, fresh_tokens(models, context.language))
+        worth = worth_showing(found.passages)
+        passages = [passage for passage in worth if known is None or passage.chunk in known]
+        number_sources(context, draft, passages, fresh_tokens(models, context.language))
     await emit("sources", {"sources": [source_data(s, draft.scores.get(s.n)) for s in draft.sources]})
     joiner = TokenJoiner(emit)
     try:
@@ -156,7 +173,10 @@ async def _judged(context: TurnContext, draft: Draft, emit: Emit, verdict: moder
 async def warm(opened: OpenedConversation) -> None:
     """Have the preferred model read what the next prompt begins with, while the coachee thinks. Never raises
     for a model that is away: the turn itself will find out."""
-    models = _allowed(await asyncio.to_thread(policy.resolve, opened.language_models), private=opened.private)
+    named = await asyncio.to_thread(
+        policy.resolve, opened.language_models, coach=opened.coach, conversation=opened.conversation
+    )
+    models = may_be_asked(named, private=opened.private)
     opening = prompting.opening(opened.mode, opened.language, opened.coach_prompt)
     request = ChatRequest(
         messages=prompting.prefix(opening=opening, past=opened.past, sources_from=opened.sources_from),
@@ -179,6 +199,7 @@ async def _search(context: TurnContext, draft: Draft, started: float) -> SearchR
         query, bases=context.bases, k=PASSAGES, language=context.language, private=context.private
     )
     draft.timings["retrieval"] = time.perf_counter() - started
+    draft.generations = found.generations
     return found
 
 
@@ -194,36 +215,7 @@ def fresh_tokens(models: Sequence[ModelId], language: str) -> int:
     return int(min(max(speed * READ_SECONDS, FRESH_TOKENS[0]), FRESH_TOKENS[1]) / ratio)
 
 
-def _number_sources(context: TurnContext, draft: Draft, passages: Sequence[Passage], budget: int) -> None:
-    """Give each passage its number in the conversation; cut the new ones into the budget of fresh tokens."""
-    known = {source.chunk: source for source in context.sources if source.chunk is not None}
-    last = max((source.n for source in context.sources), default=0)
-    bare = prompting.user_text(
-        question=context.question,
-        language=context.language,
-        grounded=True,
-        sources=[prompting.NumberedSource(last + 1, "", "")],
-    )
-    left = max(budget - prompt_tokens([Message("user", bare)]), EXCERPT_LEAST)
-    fresh = sum(passage.chunk not in known for passage in passages)
-    for passage in passages:
-        source = known.get(passage.chunk)
-        if source is None:
-            if left < EXCERPT_LEAST:
-                continue
-            share = max(left // max(fresh, 1), EXCERPT_LEAST)
-            cut = prompting.excerpt(passage.text, question=context.question, tokens=share)
-            left -= estimate_tokens(f"[{last}] {cut}")
-            fresh -= 1
-            last += 1
-            new = NewSource(last, passage.chunk, passage.document, passage.title, passage.location, passage.text, cut)
-            source = KnownSource(**asdict(new))
-            draft.new.append(new)
-        draft.sources.append(source)
-        draft.scores[source.n] = round(passage.score, 4)
-
-
-def _allowed(models: list[ModelId], *, private: bool) -> list[ModelId]:
+def may_be_asked(models: list[ModelId], *, private: bool) -> list[ModelId]:
     """What is private stays on this machine; guided mode, the last of the list, always does."""
     return [model for model in models if _is_local(model)] if private else models
 

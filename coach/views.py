@@ -12,6 +12,7 @@ from django.contrib.auth.views import LoginView
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
@@ -21,7 +22,7 @@ from llm.cloud import cloud_judges, cloud_models
 
 from . import selectors, services
 from .runner_channel import conversation_opened
-from .texts import coach_card, coach_cards, page_texts
+from .texts import coach_card, coach_cards, consent_state, consent_wording, page_texts
 from .wire import conversation_data
 
 TRY_FIRST = "try_first"
@@ -53,11 +54,14 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
         "limits": {"question": settings.QUESTION_MAX_CHARACTERS},
         "conversation": conversation_data(conversation) if conversation else None,
         "signed_in": request.user.is_authenticated,
+        "reasons": selectors.rating_reasons(get_language() or settings.LANGUAGE_CODE),
+        "consent": consent_state(request.user) if request.user.is_authenticated else None,
     }
     coaches = [conversation.coach] if conversation else list(selectors.active_coaches())
     context = {
         "cloud": sorted(
-            {str(model) for coach in coaches for model in [*cloud_models(coach.language_models), *cloud_judges()]}
+            {str(model) for coach in coaches for model in cloud_models(coach.language_models, coach=coach.slug)}
+            | {str(model) for model in cloud_judges() if coaches}
             | set(cloud_embedders(coach.pk for coach in coaches))
         )
         if not (conversation and conversation.private)
@@ -67,6 +71,8 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
         "conversations": conversations,
         "conversation": conversation,
         "start": start,
+        "consent_wording": consent_wording(),
+        "consent_cloud_offered": settings.COACH_OPENAI_TRAINING,
         "signup_open": settings.COACH_SIGNUP == "open",
     }
     return render(request, "coach/chat.html", context)
@@ -109,5 +115,9 @@ class SignIn(LoginView):
 @user_passes_test(lambda user: user.is_staff)
 def styleguide(request: HttpRequest) -> HttpResponse:
     """Every component of the pages, for those who work on them."""
-    start = {"texts": page_texts(), "limits": {"question": settings.QUESTION_MAX_CHARACTERS}}
+    start = {
+        "texts": page_texts(),
+        "limits": {"question": settings.QUESTION_MAX_CHARACTERS},
+        "reasons": selectors.rating_reasons(get_language() or settings.LANGUAGE_CODE),
+    }
     return render(request, "coach/styleguide.html", {"start": start})

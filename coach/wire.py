@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import selectors
-from .models import Conversation, Turn
+from .models import Conversation, Rating, Turn
 
 
 def turn_data(turn: Turn) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def turn_data(turn: Turn) -> dict[str, Any]:
         "language": turn.language,
         "sources": selectors.sources_of_turn(turn),
         "citations": turn.citations,
+        "unsupported": turn.unsupported,
         "notices": turn.notices,
         "grounded": turn.grounded,
         "model": turn.model,
@@ -28,8 +29,17 @@ def turn_data(turn: Turn) -> dict[str, Any]:
         "usage": turn.usage,
         "timings": turn.timings,
         "failure": turn.failure,
-        "rating": {"rating": rating.rating, "helpful": rating.helpful, "comment": rating.comment} if rating else None,
+        "rating": rating_data(rating) if rating else None,
         "created": turn.created,
+    }
+
+
+def rating_data(rating: Rating) -> dict[str, Any]:
+    return {
+        "rating": rating.rating,
+        "helpful": rating.helpful,
+        "reasons": rating.reasons,
+        "comment": rating.comment,
     }
 
 
@@ -40,6 +50,7 @@ def conversation_summary(conversation: Conversation) -> dict[str, Any]:
         "title": conversation.title,
         "language": conversation.language,
         "private": conversation.private,
+        "kept_out": conversation.kept_out,
         "created": conversation.created,
         "updated": conversation.updated,
     }

@@ -38,6 +38,9 @@ export const startConversation = (coach, language, isPrivate) =>
 export const deleteConversation = (id) => request("DELETE", `/conversations/${id}`);
 export const readSource = (conversation, n) => request("GET", `/conversations/${conversation}/sources/${n}`);
 export const rateTurn = (turn, rating) => request("PUT", `/turns/${turn}/rating`, rating);
+export const takeRatingBack = (turn) => request("DELETE", `/turns/${turn}/rating`);
+export const saveConsent = (training, cloud) => request("PUT", "/me/consent", { training, cloud });
+export const keepOut = (conversation, kept_out) => request("PUT", `/conversations/${conversation}/training`, { kept_out });
 
 /** A random UUID; crypto.randomUUID exists only on https and localhost. */
 export function newId() {

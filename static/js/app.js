@@ -2,9 +2,11 @@
 
 import { ApiError, freshenForms, newId, startConversation } from "./api.js";
 import { Composer } from "./composer.js";
+import { Consent } from "./consent.js";
 import { announce, byId, el, startTips } from "./dom.js";
 import { dropUnsent, keepChoice, keepDraft, keepUnsent, readChoice, readDraft, unsentOf } from "./drafts.js";
 import { SourcePanel } from "./panel.js";
+import { setReasons } from "./reasons.js";
 import { loadRenderer } from "./render.js";
 import { Follower } from "./scroll.js";
 import { Sidebar } from "./sidebar.js";
@@ -15,6 +17,7 @@ import { isFinished } from "./turn.js";
 
 const start = JSON.parse(byId("start-data").textContent);
 setTexts(start.texts);
+setReasons(start.reasons);
 
 let conversation = start.conversation?.id ?? null;
 const draftKey = () => conversation ?? "new";
@@ -22,10 +25,12 @@ const draftKey = () => conversation ?? "new";
 const follower = new Follower(byId("scroll"), byId("jump"), () => byId("start")?.hidden ?? true);
 const panel = new SourcePanel(() => conversation);
 const sidebar = new Sidebar(() => conversation);
+const consent = new Consent(start.consent, start.conversation?.kept_out, () => conversation);
 const socket = new ChatSocket({ onEvent, onRefused, onStatus, onError: (_code, message) => banner(message, "wrong") });
 const thread = new Thread(byId("thread"), {
   openSource: (turn, n, button) => panel.open(turn, n, button),
   regenerate,
+  rated: () => consent.question(),
   changed: () => {
     follower.grown();
     composer.busy = thread.unfinished !== null;
@@ -47,6 +52,7 @@ function newTurn(values) {
     language: "",
     sources: [],
     citations: [],
+    unsupported: [],
     notices: [],
     model: "",
     place: "",

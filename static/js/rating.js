@@ -1,16 +1,18 @@
-// Five stars, helpful or not, a comment. Saved at each change; quiet until it is used.
+// Five stars, reasons, helpful or not, a comment. Saved at each change; quiet until it is used.
 
-import { ApiError, rateTurn } from "./api.js";
+import { ApiError, rateTurn, takeRatingBack } from "./api.js";
 import { el, icon } from "./dom.js";
+import { reasonGroup } from "./reasons.js";
 import { t } from "./texts.js";
 
 let serial = 0;
 
-/** The element; `turn.rating` is {rating, helpful, comment} or null and is kept up to date. */
-export function ratingElement(turn) {
+/** The element; `turn.rating` is {rating, helpful, reasons, comment} or null and is kept up to date. rated(): called
+ * when a rating was saved; what it gives, if anything, is shown below. */
+export function ratingElement(turn, rated) {
   serial += 1;
   const name = `rating-${serial}`;
-  const value = { rating: 0, helpful: null, comment: "", ...turn.rating };
+  const value = { rating: 0, helpful: null, reasons: [], comment: "", ...turn.rating };
   const state = el("span", { class: "rating-state", "data-testid": "rating-state", role: "status" });
   const comment = el("textarea", { rows: 2, maxlength: 2000, id: `${name}-comment`, "data-testid": "rating-comment", placeholder: t("comment_hint") });
   comment.value = value.comment;
@@ -25,6 +27,9 @@ export function ratingElement(turn) {
       turn.rating = await rateTurn(turn.id, value);
       state.classList.add("saved");
       state.textContent = t("saved");
+      back.hidden = false;
+      const asked = rated?.();
+      if (asked) element.append(asked);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       state.classList.add("failed");
@@ -45,14 +50,43 @@ export function ratingElement(turn) {
     element.querySelector(".stars :checked")?.focus();
   };
 
+  const reasons = reasonGroup(value, soon);
+  const takeBack = async () => {
+    clearTimeout(timer);
+    try {
+      await takeRatingBack(turn.id);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status !== 404) {
+        state.className = "rating-state failed";
+        state.textContent = error.message || t("rating_failed");
+        return;
+      }
+    }
+    turn.rating = null;
+    const fresh = ratingElement(turn, rated);
+    element.replaceWith(fresh);
+    fresh.querySelector(".rating-state").textContent = t("taken_back");
+    fresh.querySelector(".stars input").focus();
+  };
+  const back = el("button", { type: "button", class: "button small quiet", "data-testid": "rating-take-back", hidden: !value.rating, on: { click: takeBack } }, t("take_back"));
+
   more.append(
+    reasons,
     choice(name, value, soon),
     el("label", { class: "rating-label", for: comment.id }, t("comment")),
     comment,
-    el("button", { type: "button", class: "button small", "data-testid": "rating-save", on: { click: () => save().then(close) } }, t("save")),
+    el(
+      "div",
+      { class: "consent-row" },
+      el("button", { type: "button", class: "button small", "data-testid": "rating-save", on: { click: () => save().then(close) } }, t("save")),
+      back,
+    ),
   );
+  if (value.rating) reasons.show(value.rating);
   const pick = (stars) => {
     value.rating = stars;
+    reasons.show(stars);
     soon();
   };
   const stars = starGroup(name, value.rating, pick);

@@ -10,7 +10,7 @@ export class Thread {
   #exchanges = new Map(); // position → {element, slot, views, shown}
   #views = new Map(); // turn id → TurnView
 
-  /** actions: openSource(turn, n, button) · regenerate(turn) · changed() */
+  /** actions: openSource(turn, n, button) · regenerate(turn) · rated() · changed() */
   constructor(box, actions) {
     this.#box = box;
     this.#actions = actions;

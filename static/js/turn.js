@@ -19,7 +19,7 @@ export class TurnView {
   #place = { index: 0, count: 1, last: true };
   #shownSources = "";
 
-  /** actions: openSource(turn, n, button) · regenerate(turn) · move(step) · changed() */
+  /** actions: openSource(turn, n, button) · regenerate(turn) · rated() · move(step) · changed() */
   constructor(turn, actions) {
     this.turn = turn;
     this.actions = actions;
@@ -103,7 +103,8 @@ export class TurnView {
     this.element.lang = turn.language || "";
     this.prose.setAttribute("aria-busy", String(!finished));
     this.prose.classList.toggle("writing", !finished && turn.answer !== "");
-    showMarkdown(this.prose, turn.answer, turn.sources, !finished);
+    const unsupported = finished ? (turn.unsupported ?? []) : [];
+    showMarkdown(this.prose, turn.answer, turn.sources, !finished, { unsupported, tip: t("unsupported") });
     this.status.hidden = finished || (turn.answer !== "" && !turn.stopping);
     this.status.lastElementChild.textContent = statusText(turn);
     this.#renderNotices();
@@ -140,7 +141,7 @@ export class TurnView {
 
   #renderSources(finished) {
     const turn = this.turn;
-    const key = JSON.stringify([finished, turn.sources.map((source) => source.n), finished && turn.citations]);
+    const key = JSON.stringify([finished, turn.sources.map((source) => source.n), finished && [turn.citations, turn.unsupported]]);
     if (this.#shownSources === key) return;
     this.#shownSources = key;
     const chip = (source) => this.#chip(source);
@@ -155,6 +156,7 @@ export class TurnView {
     if (cited.length) {
       parts.push(el("h4", { class: "sources-title" }, t("sources")), el("ul", { class: "chips", "data-testid": "cited" }, ...cited.map(chip)));
     }
+    if (turn.unsupported?.length) parts.push(el("p", { class: "legend", "data-testid": "unsupported-legend" }, t("unsupported_legend")));
     if (rest.length) {
       const summary = el("summary", {}, icon("chevron"), t("also_read", { n: rest.length }));
       parts.push(el("details", { class: "also", "data-testid": "also-read" }, summary, el("ul", { class: "chips" }, ...rest.map(chip))));
@@ -198,7 +200,7 @@ export class TurnView {
       actions.append(iconButton("again", t("regenerate"), { "data-testid": "regenerate", on: { click: () => this.actions.regenerate(turn) } }));
     }
     this.foot.replaceChildren(actions);
-    if (turn.answer && turn.state !== "failed") this.foot.append(ratingElement(turn));
+    if (turn.answer && turn.state !== "failed") this.foot.append(ratingElement(turn, this.actions.rated));
     if (turn.model) this.foot.append(el("p", { class: "made", "data-testid": "model" }, modelText(turn)));
   }
 

@@ -48,7 +48,7 @@ def test_a_rating_is_stored_and_can_be_changed(client: Client, alice: User, coac
     address, headers = f"/api/v1/turns/{turn.pk}/rating", bearer(alice)
     client.put(address, {"rating": 2}, JSON, headers=headers)
     answer = client.put(address, {"rating": 4, "helpful": True, "comment": "bra"}, JSON, headers=headers)
-    assert answer.json() == {"rating": 4, "helpful": True, "comment": "bra"}
+    assert answer.json() == {"rating": 4, "helpful": True, "reasons": [], "comment": "bra"}
     stored = Rating.objects.get()
     assert (stored.rating, stored.helpful, stored.comment) == (4, True, "bra")
 

@@ -85,7 +85,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> list[FakeLanguageModel]:
         return SearchResult(passages=(), covered=False)
 
     monkeypatch.setattr(turn_module.retrieval, "search", search)
-    monkeypatch.setattr(turn_module.policy, "resolve", lambda _text: list(by_id))
+    monkeypatch.setattr(turn_module.policy, "resolve", lambda _text, **_asked: list(by_id))
     monkeypatch.setattr("llm.switcher.language_model", by_id.__getitem__)
     monkeypatch.setattr("coach.turn.language_model", by_id.__getitem__)
     monkeypatch.setattr("coach.asking.language_model", by_id.__getitem__)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from coach import statements
-from coach.models import Coach, Conversation, Source, Turn
+from coach.models import Coach, Conversation, PromptMessage, Source, Turn
 from knowledge.models import Chunk, Document, KnowledgeBase, Splitting
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,7 @@ def test_a_turn_with_its_coach(talk: Conversation) -> None:
     turn = _turn(talk, 3, language="sv", stop_requested=True)
     row, bases = statements.turn_with_coach(turn.pk)
     assert row[:10] == (talk.pk, 3, "Q?", "sv", True, 2, "c", "personal", "Be kind. 100 %", "guided")
-    assert row[10:] == (turn.created, talk.owner_id, False, False, "")
+    assert row[10:] == (turn.created, talk.owner_id, False, False, 0, [], {})
     assert list(bases) == sorted(KnowledgeBase.objects.filter(slug__in="ab").values_list("pk", flat=True))
 
 
@@ -64,14 +64,14 @@ def test_sources_in_their_order_and_after_their_document_is_gone(talk: Conversat
 
 def test_the_past_is_what_was_answered_before(talk: Conversation) -> None:
     sources = [{"n": 1, "score": 0.5}]
-    _turn(talk, 0, answer="A0", state="done", sources=sources, language="nb")
-    _turn(talk, 1, answer="A1", state="stopped")
+    first = _turn(talk, 0, answer="A0", state="done", sources=sources, language="nb")
+    second = _turn(talk, 1, answer="A1", state="stopped")
     _turn(talk, 2, answer="", state="stopped")
     _turn(talk, 3, answer="half", state="failed")
     _turn(talk, 4, answer="later", state="done")
     assert [tuple(row) for row in statements.past(talk.pk, 4)] == [
-        (0, "Q?", "A0", "nb", sources),
-        (1, "Q?", "A1", "en", []),
+        (0, "Q?", "A0", "nb", first.pk, sources),
+        (1, "Q?", "A1", "en", second.pk, []),
     ]
 
 
@@ -123,6 +123,7 @@ def test_the_end_of_a_turn_is_stored_only_for_the_runner_that_holds_it(talk: Con
         "answer": "Svar 100 % 한",
         "sources": [{"n": 1, "score": None}],
         "citations": [1],
+        "unsupported": [[0, 4]],
         "notices": [{"code": "fallback", "message": "'"}],
         "grounded": True,
         "model": "m",
@@ -132,6 +133,7 @@ def test_the_end_of_a_turn_is_stored_only_for_the_runner_that_holds_it(talk: Con
         "safety": "none",
         "failure_code": "",
         "failure": "",
+        "provenance": {"messages": ["a"], "sha256": "한"},
     }
     assert statements.finish(turn=turn.pk, runner="other", values=values, finished=now) is None
     assert statements.finish(turn=turn.pk, runner="me", values=values, finished=now) == talk.pk
@@ -154,3 +156,24 @@ def test_sources_keep_their_text_when_their_passage_went_meanwhile(talk: Convers
     statements.set_sources_from(conversation=talk.pk, position=7)
     talk.refresh_from_db()
     assert talk.sources_from_turn == 7
+
+
+def test_messages_of_prompts_are_stored_once(talk: Conversation) -> None:
+    rows = [("a" * 64, "system", "Be kind. 100 %", True), ("b" * 64, "user", 'Hur "då"? 한', False)]
+    statements.add_messages(conversation=talk.pk, rows=rows)
+    statements.add_messages(conversation=talk.pk, rows=[*rows, ("c" * 64, "assistant", "Så.", False)])
+    found = PromptMessage.objects.order_by("sha256").values_list("conversation", "sha256", "role", "text")
+    assert list(found) == [
+        (None, "a" * 64, "system", "Be kind. 100 %"),
+        (talk.pk, "b" * 64, "user", 'Hur "då"? 한'),
+        (talk.pk, "c" * 64, "assistant", "Så."),
+    ]
+
+
+def test_a_turn_brings_what_was_shown_before_and_the_sources_beside_it(talk: Conversation) -> None:
+    now = timezone.now()
+    _turn(talk, 0, state="done", finished=now, provenance={"messages": ["a"]})
+    first = _turn(talk, 1, state="done", finished=now, provenance={"messages": ["a", "b"]}, sources=[{"n": 2}])
+    _turn(talk, 2, state="failed", finished=now)
+    again = _turn(talk, 1, regenerates=first)
+    assert statements.turn_with_coach(again.pk)[0][-2:] == ([{"n": 2}], {"messages": ["a", "b"]})

@@ -11,7 +11,7 @@ import pytest
 
 from coach import turn as turn_module
 from coach.models import Turn
-from coach.prompting import PastTurn
+from coach.prompting import NumberedSource, PastTurn
 from coach.questions import is_question, standalone
 from coach.selectors import KnownSource, TurnContext
 from coach.turn import final_event, fresh_tokens, run_turn
@@ -81,7 +81,7 @@ def use(monkeypatch: pytest.MonkeyPatch, found: Any) -> Any:
 
     def use(*models: FakeLanguageModel) -> None:
         by_id = {model.id: model for model in models}
-        monkeypatch.setattr(turn_module.policy, "resolve", lambda _text: [model.id for model in models])
+        monkeypatch.setattr(turn_module.policy, "resolve", lambda _text, **_asked: [model.id for model in models])
         monkeypatch.setattr("llm.switcher.language_model", by_id.__getitem__)
         monkeypatch.setattr("coach.turn.language_model", by_id.__getitem__)
         monkeypatch.setattr("coach.asking.language_model", by_id.__getitem__)
@@ -109,7 +109,9 @@ async def test_a_passage_keeps_its_number_and_is_not_sent_again(use: Any) -> Non
     use(model)
     known = KnownSource(3, 7, PASSAGE.document, PASSAGE.title, PASSAGE.location, PASSAGE.text, PASSAGE.text)
     events = Events()
-    outcome = await run_turn(context(sources=(known,)), events)
+    shown = (NumberedSource(3, PASSAGE.title, PASSAGE.text),)
+    past = (PastTurn(0, "What is a habit?", "A loop [3].", "en", grounded=True, sources=shown),)
+    outcome = await run_turn(context(sources=(known,), past=past, position=1), events)
     assert [source["n"] for source in events[0][1]["sources"]] == [3]
     assert outcome.new_sources == []
     assert PASSAGE.text[:30] not in model.requests[0].messages[-1].content
@@ -131,6 +133,25 @@ async def test_a_greeting_gets_no_lecture_about_the_knowledge(use: Any, found: A
     use(FakeLanguageModel(text="Hello! What is on your mind?"))
     outcome = await run_turn(context("Hello there"), Events())
     assert outcome.answer == "Hello! What is on your mind?"
+
+
+async def test_a_sentence_without_a_source_is_marked(use: Any) -> None:
+    use(FakeLanguageModel(text="A habit needs a cue, a routine and a reward [1]. Caesar bred silver dolphins in Gaul."))
+    outcome = await run_turn(context(), Events())
+    [(start, end)] = outcome.unsupported
+    assert outcome.answer[start:end] == "Caesar bred silver dolphins in Gaul."
+    assert (outcome.grounded, outcome.notices) == (True, [])
+    assert final_event(outcome)[1]["unsupported"] == [[start, end]]
+
+
+async def test_an_answer_that_no_source_supports_says_so(use: Any) -> None:
+    use(FakeLanguageModel(text="Caesar bred silver dolphins in Gaul for all his children [1]."))
+    events = Events()
+    outcome = await run_turn(context(), events)
+    assert (outcome.grounded, outcome.citations) == (False, [])
+    assert [told["code"] for told in outcome.notices] == ["unsupported"]
+    assert events[-1][0] == "notice"
+    assert outcome.answer == "Caesar bred silver dolphins in Gaul for all his children."
 
 
 async def test_while_documents_are_read_in_nothing_found_says_so(use: Any, found: dict[str, SearchResult]) -> None:

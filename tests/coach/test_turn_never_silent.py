@@ -46,7 +46,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Any:
     def use(*models: FakeLanguageModel) -> None:
         by_id: dict[ModelId, Any] = {model.id: model for model in models} | {GUIDED: language_model(GUIDED)}
         monkeypatch.setattr(turn_module.retrieval, "search", search)
-        monkeypatch.setattr(turn_module.policy, "resolve", lambda _text: list(by_id))
+        monkeypatch.setattr(turn_module.policy, "resolve", lambda _text, **_asked: list(by_id))
         monkeypatch.setattr("llm.switcher.language_model", by_id.__getitem__)
         monkeypatch.setattr("coach.turn.language_model", by_id.__getitem__)
         monkeypatch.setattr("coach.asking.language_model", by_id.__getitem__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from playwright.sync_api import BrowserContext, Page, expect
@@ -220,3 +221,16 @@ def test_what_people_and_models_write_is_text_and_never_a_page(guest: Page, hous
         link.click(modifiers=["Alt"])
     assert guest.title() != "broken"
     assert "<script>" in house.turn_row(turn)["answer"]
+
+
+def test_sentences_that_no_source_supports_are_underlined(guest: Page, house: Live) -> None:
+    visit(guest, house, "pace-20-2-120")
+    answer = ask(guest, QUESTION)
+    turn = finished(answer)
+    [(text, spans)] = house.sql("SELECT answer, unsupported FROM coach_turn WHERE id = ?", turn.replace("-", ""))
+    marked = [text[start:end] for start, end in json.loads(spans)]
+    assert any("a promise that was heard is easier to keep" in sentence for sentence in marked)
+    shown = answer.locator(".unsupported")
+    expect(shown.first).to_be_visible()
+    assert plain("".join(shown.all_text_contents())) == plain("".join(marked))
+    expect(answer.get_by_test_id("unsupported-legend")).to_be_visible()

@@ -29,6 +29,7 @@ from accounts.selectors import setup_needed
 from knowledge.embedding import registry
 from knowledge.embedding.errors import EmbedderUnavailable
 from llm.catalogue import find, model_path
+from llm.embedded import adapter_name
 from llm.endpoints import checked_models
 from llm.errors import UnknownModel
 from llm.management.commands.fetchmodels import NOT_TO_BE_HAD
@@ -124,7 +125,7 @@ def _model_to_serve() -> ModelId | None:
     and no Ollama runs. Raises UnknownModel."""
     named = checked_models(settings.COACH_MODELS)
     if named:
-        return next((model for model in named if model.provider == EMBEDDED.provider), None)
+        return next((model for model in named if model.provider == EMBEDDED.provider and not adapter_name(model)), None)
     return None if ollama_chat_model() else EMBEDDED
 
 

@@ -12,6 +12,7 @@ import uvloop
 from channels.management.commands.runworker import Command as ChannelsCommand
 from channels.worker import Worker
 
+from coach import replay_channel
 from coach.runner_channel import CHANNEL
 from knowledge import search_channel
 from knowledge.embedding.registry import embedder
@@ -21,12 +22,13 @@ log = logging.getLogger(__name__)
 
 
 class TurnWorker(Worker):
-    """A worker on `turns` has the embedder, so it answers the searches of web processes as well."""
+    """A worker on `turns` has the embedder, so it answers the searches and replays of web processes as well."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         wanted: list[str] = list(self.channels)  # type: ignore[has-type]
-        self.channels = [*wanted, search_channel.CHANNEL] if CHANNEL in wanted else wanted
+        also = [search_channel.CHANNEL, replay_channel.CHANNEL]
+        self.channels = [*wanted, *also] if CHANNEL in wanted else wanted
 
     async def handle(self) -> None:
         listening = asyncio.ensure_future(super().handle())
