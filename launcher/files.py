@@ -42,8 +42,10 @@ def make_folders(plan: Plan) -> None:
 def clear_stale(plan: Plan) -> None:
     """Remove what a start that was killed left behind. Only the holder of the lock may call it."""
     plan.services_path.unlink(missing_ok=True)
-    for name in ("llamacpp.key", "supervisord.conf", "supervisord.pid"):
+    for name in ("adapters.json", "llamacpp.key", "supervisord.conf", "supervisord.pid"):
         (plan.run_dir / name).unlink(missing_ok=True)
+    for path in plan.run_dir.glob("adapter-*.key"):
+        path.unlink(missing_ok=True)
     for path in plan.socket_dir.glob("*.sock*"):
         path.unlink(missing_ok=True)
 
@@ -80,6 +82,11 @@ def choose_ports(plan: Plan, names: tuple[str, ...]) -> dict[str, int]:
         ports[name] = _bound_port(wanted if isinstance(wanted, int) and wanted != plan.port else 0)
     write_private(path, json.dumps(ports))
     return ports
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody uses now."""
+    return _bound_port(0)
 
 
 def _bound_port(wanted: int) -> int:

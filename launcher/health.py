@@ -64,6 +64,15 @@ def model_ready(url: str, key: str) -> bool:
     return get(f"{url}/health", key)[0] == 200
 
 
+def answers_running(url: str, key: str) -> bool:
+    """True while the model server writes or reads for somebody; False too when it does not answer at all."""
+    status, body = get(f"{url}/slots", key)
+    try:
+        return status == 200 and any(slot.get("is_processing") for slot in json.loads(body))
+    except (ValueError, AttributeError, TypeError):
+        return False
+
+
 def missing_dependencies(url: str) -> list[str] | None:
     """Names of what `/readyz` misses: [] when all is there, None when the web process does not answer."""
     status, body = get(f"{url}/readyz", seconds=5.0)

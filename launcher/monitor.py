@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,16 +28,19 @@ class Monitor:
         # What never started has been told of already.
         self._given_up = {name: time.monotonic() for name, (state, _) in states.items() if state == "FATAL"}
 
-    def watch(self) -> None:
-        """Never returns. Raises StartError when supervisord itself is gone."""
+    def watch(self, also: Callable[[], None] = lambda: None) -> None:
+        """Never returns; calls `also` each time. Raises StartError when supervisord itself is gone."""
         while True:
             time.sleep(POLL_SECONDS)
             self.look()
+            also()
 
     def look(self) -> None:
         if not self._supervisor.alive:
             raise StartError("The process manager was killed; everything is stopped, start again with `make run`.")
-        for name, (state, pid) in self._supervisor.states().items():
+        states = self._supervisor.states()
+        self._pids = {name: pid for name, pid in self._pids.items() if name in states}  # some come and go on purpose
+        for name, (state, pid) in states.items():
             title = self._titles.get(name, name)
             if state == "FATAL":
                 self._ask_again(name, title)

@@ -9,6 +9,9 @@ from urllib.parse import quote
 
 from .plan import HOST, Plan
 
+ADAPTER = "adapter-"
+ADAPTER_PRIORITY = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -19,6 +22,7 @@ class Program:
     stop_signal   without `SIG`; also what it gets when the process manager dies
     stop_seconds  patience between that signal and SIGKILL
     whole_group   the stop signal goes to its children too
+    priority      0: by its place in the list; a fixed one for what comes and goes while the others run
     """
 
     name: str
@@ -28,6 +32,7 @@ class Program:
     stop_seconds: int = 5
     nice: int = 0
     whole_group: bool = True
+    priority: int = 0
 
 
 def valkey_socket(plan: Plan) -> Path:
@@ -85,6 +90,13 @@ def model_server(model_path: str, port: int, key_file: Path) -> Program:
     return Program("model", "language model", command, stop_seconds=3)
 
 
+def adapter_server(name: str, model_path: str, lora_path: str, port: int, key_file: Path) -> Program:
+    """The same model with an adapter, for those conversations that use it; less memory for their idle prompts."""
+    command = [sys.executable, "-m", "llm.llamacpp_server", "--model", model_path, "--lora", lora_path]
+    command += ["--port", str(port), "--api-key-file", str(key_file), "--cache-ram", "256"]
+    return Program(f"{ADAPTER}{name}", f"tuned model {name}", command, stop_seconds=3, priority=ADAPTER_PRIORITY)
+
+
 def runner(plan: Plan) -> Program:
     command = [sys.executable, str(plan.base / "manage.py"), "runworker", "turns"]
     return Program("runner", "turn runner", command, stop_seconds=8)
@@ -92,7 +104,17 @@ def runner(plan: Plan) -> Program:
 
 def worker() -> Program:
     """Celery with its clock in one. QUIT is its quick stop: tasks that are not done go back to the queue."""
-    command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "-B", "-Q", "default,knowledge,models"]
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "config.celery",
+        "worker",
+        "-B",
+        "-Q",
+        "default,knowledge,models,training",
+    ]
     command += ["-c", "1", "-l", "warning", "--without-gossip", "--without-mingle"]
     # Above this (kB) the process that does the work is replaced after its task: large documents leave holes.
     command += ["--max-memory-per-child", "400000"]

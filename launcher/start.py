@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import checks, console, files, health, programs, remembered
+from .adapters import Adapters
 from .errors import StartError
 from .monitor import Monitor
 from .plan import Plan
@@ -34,6 +35,7 @@ class Start:
         self.plan = plan
         self.lock = checks.Lock(plan)
         self.supervisor = Supervisor(plan)
+        self.adapters = Adapters(plan, self.supervisor)
         self.environment = child_environment(plan)
         self.programs: list[Program] = []
         self.services: dict[str, Any] = {}
@@ -54,7 +56,8 @@ class Start:
             model = self._start_model(prepared)
         remembered.remember(self.plan, prepared)
         self._start_application(model)
-        Monitor(self.supervisor, self.programs, self.plan.log_dir).watch()
+        monitor = Monitor(self.supervisor, self.programs, self.plan.log_dir)
+        monitor.watch(also=lambda: self.adapters.look(self.programs))
 
     def _check(self) -> None:
         files.make_folders(self.plan)
@@ -127,6 +130,7 @@ class Start:
         """Runner and web beside the loading model; the worker last, it is the only one nobody waits for."""
         for name in ("runner", "web"):
             self.supervisor.run(name)
+        self.adapters.look(self.programs)
         if model is not None:
             self._wait_for_model(model)
         with console.step("turn runner and web server"):
@@ -184,6 +188,8 @@ class Start:
         deadline = time.monotonic() + STOP_SECONDS
         for stage in STOP_STAGES:
             names = [program.name for program in self.programs if program.name in stage]
+            if "model" in stage:
+                names += [program.name for program in self.adapters.programs()]
             if names and self.supervisor.alive:
                 self.supervisor.stop(names, max(0.1, deadline - time.monotonic()))
         self._leave(self.supervisor.close)

@@ -79,7 +79,7 @@ def _program(plan: Plan, program: Program, priority: int) -> dict[str, Any]:
     ]
     return {
         "command": shlex.join([*child, *program.command]),
-        "priority": priority,
+        "priority": program.priority or priority,
         "autostart": "false",
         "autorestart": "true",
         "startsecs": 1,

@@ -8,7 +8,7 @@ class LlmConfig(AppConfig):
     verbose_name = "Language models"
 
     def ready(self) -> None:
-        """A COACH_MODELS or COACH_MODERATION that nobody understands stops the start of every process."""
+        """A COACH_MODELS, COACH_JUDGE or COACH_MODERATION that nobody understands stops the start of every process."""
         from django.conf import settings
 
         from config.env import ConfigurationError
@@ -17,10 +17,11 @@ class LlmConfig(AppConfig):
         from .errors import UnknownModel
         from .registry import parse_models
 
-        try:
-            parse_models(settings.COACH_MODELS)
-        except UnknownModel as error:
-            raise ConfigurationError(f"COACH_MODELS: {error}") from error
+        for name in ("COACH_MODELS", "COACH_JUDGE"):
+            try:
+                parse_models(getattr(settings, name))
+            except UnknownModel as error:
+                raise ConfigurationError(f"{name}: {error}") from error
         try:
             moderation.check(settings.COACH_MODERATION)
         except UnknownModel as error:

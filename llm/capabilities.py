@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from .catalogue import Entry, entries
-from .embedded import embedded_server
+from .embedded import adapter_name, served_by
 from .tokens import fits
 from .types import ChatRequest, LanguageModel, ModelId
 
@@ -68,8 +68,8 @@ def _features(model_id: ModelId, entry: Entry | None) -> frozenset[str]:
 
 def _entry(model_id: ModelId) -> Entry | None:
     name = model_id.name
-    if model_id.provider == "llamacpp" and not name:
-        server = embedded_server()
+    if model_id.provider == "llamacpp" and (not name or adapter_name(model_id)):
+        server = served_by(model_id)
         name = server.model if server else ""
     return _named(name) if name else None
 

@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"The key file {options.api_key_file} is empty; the server never runs without a key.")
     if not options.model.is_file():
         return _refuse(f"The model file {options.model} is missing; fetch it with `manage.py fetchmodels`.")
+    if options.lora and not options.lora.is_file():
+        return _refuse(f"The adapter file {options.lora} is missing; train it again.")
     native = _native()
     if native is not None:
         _become(native, options)
@@ -106,6 +108,7 @@ def _become(native: Path, options: argparse.Namespace) -> None:
     """Run the native server in this process's place, with the same settings. Comes back when it cannot be run."""
     threads = options.threads or cores()
     settings = {
+        **({"lora": options.lora} if options.lora else {}),
         "model": options.model,
         "alias": options.model.stem,
         "host": HOST,
@@ -156,6 +159,7 @@ def _quota() -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Serve a GGUF model on loopback.")
     parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--lora", type=Path, help="a LoRA in GGUF form, at work for every request")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--api-key-file", type=Path, required=True)
     parser.add_argument("--parallel", type=int, default=4, help="answers at once (slots)")
@@ -172,6 +176,8 @@ def _serve(options: argparse.Namespace, key: str) -> Any:
 
     params = xllamacpp.CommonParams()
     params.model.path = str(options.model)
+    if options.lora:
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(options.lora), 1.0)]
     params.model_alias = {options.model.stem}
     params.hostnames = [HOST]
     params.port = options.port

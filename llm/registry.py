@@ -15,6 +15,7 @@ from typing import cast
 
 from django.utils.translation import gettext as _
 
+from .embedded import ADAPTER
 from .errors import UnknownModel
 from .types import LanguageModel, ModelId
 
@@ -67,6 +68,11 @@ def _parse_one(text: str) -> ModelId:
     if provider == "openai" and server[1] and not (server[0] and _SLUG.match(server[2])):
         raise UnknownModel(
             _("%(model)s is not well formed; write openai:NAME@SERVER with the short name of a model server.")
+            % {"model": repr(text)}
+        )
+    if provider == "llamacpp" and name.startswith(ADAPTER) and not _SLUG.match(name.removeprefix(ADAPTER)):
+        raise UnknownModel(
+            _("%(model)s is not well formed; write llamacpp:lora/NAME with the name of an adapter.")
             % {"model": repr(text)}
         )
     if provider in _FILES and name.lower().endswith(".gguf") and not _may_be_gguf(Path(name).expanduser()):

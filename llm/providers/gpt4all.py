@@ -58,6 +58,7 @@ class GPT4AllModel(InProcessModel):
     loading_seconds = LOADING_SECONDS
     _loaded: Loaded | None
     context_tokens = CONTEXT_TOKENS
+    repeat_penalty = REPEAT_PENALTY
 
     async def check(self) -> Health:
         """Whether the model's file is there; loads nothing."""

@@ -1,4 +1,4 @@
-"""The embedded llama.cpp server (llm/llamacpp_server.py), by its own HTTP protocol.
+"""The embedded llama.cpp server (llm/llamacpp_server.py), by its own HTTP protocol; `lora/NAME` is an adapter's.
 
 A conversation's prompt stays cached without our help: the server picks the slot whose content shares the
 longest prefix, and keeps what a slot held before in memory (`cache_ram`). Naming a slot (`id_slot`) was
@@ -19,7 +19,7 @@ import httpx
 from django.utils.translation import gettext as _
 
 from llm.catalogue import find
-from llm.embedded import DEFAULT_CONTEXT, EmbeddedServer, embedded_server
+from llm.embedded import DEFAULT_CONTEXT, EmbeddedServer, adapter_name, served_by
 from llm.errors import LanguageModelError, ModelUnavailable
 from llm.loops import PerLoop
 from llm.types import AdapterEvent, ChatRequest, Finished, Health, ModelId, Place, Token, Usage
@@ -34,6 +34,7 @@ REPEAT_PENALTY = 1.1  # without it the 1.5 B model repeats whole sentences in Sw
 
 class LlamaCppModel:
     place = Place.LOCAL
+    repeat_penalty = REPEAT_PENALTY
 
     def __init__(self, model_id: ModelId) -> None:
         self.id = model_id
@@ -41,7 +42,7 @@ class LlamaCppModel:
 
     @property
     def context_tokens(self) -> int:
-        server = embedded_server()
+        server = served_by(self.id)
         return server.context_tokens if server else DEFAULT_CONTEXT
 
     def first_token_seconds(self, request: ChatRequest) -> float:
@@ -85,7 +86,13 @@ class LlamaCppModel:
         await self._clients.close()
 
     def _server(self) -> EmbeddedServer:
-        server = embedded_server()
+        server = served_by(self.id)
+        if adapter := adapter_name(self.id):
+            if server is None:
+                raise ModelUnavailable(
+                    _("The adapter %(name)s is not loaded; load it among the tuned models.") % {"name": adapter}
+                )
+            return server
         if server is None:
             raise ModelUnavailable(_("The embedded model server is not running; start it with `manage.py up`."))
         if self.id.name and not _same_model(self.id.name, server.model):

@@ -153,7 +153,7 @@ class Cluster:
 APPLICATION = {
     "web": ["-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1", "--lifespan", "off"],
     "runner": ["manage.py", "runworker", "turns"],
-    "worker": ["-m", "celery", "-A", "config.celery", "worker", "-Q", "default,knowledge,models", "-c", "1"],
+    "worker": ["-m", "celery", "-A", "config.celery", "worker", "-Q", "default,knowledge,models,training", "-c", "1"],
     "beat": ["-m", "celery", "-A", "config.celery", "beat", "--pidfile="],
 }
 

@@ -48,6 +48,7 @@ def gguf_file(path: Path, template: str | None = TEMPLATE) -> Path:
     writer.add_block_count(1)
     writer.add_feed_forward_length(hidden)
     writer.add_head_count(heads)
+    writer.add_head_count_kv(heads)  # without it transformers leaves the rows of queries and keys in llama.cpp's order
     writer.add_rope_dimension_count(width // heads)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(len(tokens))

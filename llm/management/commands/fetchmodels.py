@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from llm.catalogue import DEFAULT, Entry, entries, find, model_path, models_dir
 from llm.download import DownloadError, Progress, fetch
+from llm.embedded import adapter_name
 from llm.errors import UnknownModel
 from llm.policy import ollama_chat_model
 from llm.registry import parse_models
@@ -69,7 +70,7 @@ def needed_entries() -> list[Entry]:
         return [] if ollama_chat_model() else [entries()[DEFAULT]]
     found = []
     for model_id in named:
-        if model_id.provider != "llamacpp":
+        if model_id.provider != "llamacpp" or adapter_name(model_id):
             continue
         entry = find(model_id.name)
         if entry is not None:
