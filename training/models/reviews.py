@@ -49,7 +49,7 @@ class AnswerPair(models.Model):
     """
 
     comparison = models.ForeignKey(Comparison, null=True, on_delete=models.CASCADE, related_name="pairs")
-    turn = models.ForeignKey(Turn, null=True, on_delete=models.SET_NULL, related_name="+")
+    turn = models.ForeignKey(Turn, null=True, on_delete=models.CASCADE, related_name="+")
     language = models.CharField(_("language"), max_length=5, default="en")
     prompt = models.JSONField(_("prompt"), default=list)
     question = models.TextField(_("question"))

@@ -1,0 +1,94 @@
+"""Pairs of answers to the same prompt: asked for again and rated (coach/preferences.py), or written by a rater."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from uuid import UUID
+
+from coach.models import Turn
+from coach.preferences import Pair, pairs
+from coach.prompting import written
+from coach.provenance import PromptDamaged, stored_prompt
+
+from ..filters import TurnFilter
+from .rows import Row, batches, ideal_answers, plain_id
+
+AT_ONCE = 2000  # questions
+
+Place = tuple[UUID, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The answers to one question that passed the filter, by their turns, and the pairs among them.
+
+    beside      turns of the pairs that did not pass (rated low, perhaps), by the reason for which they did not
+    problem     why there is no pair: `no_pair` or `damaged`
+    """
+
+    turns: tuple[UUID, ...]
+    pairs: tuple[Pair, ...] = ()
+    beside: tuple[tuple[UUID, str], ...] = ()
+    problem: str = "no_pair"
+
+
+def questions(wanted: TurnFilter, within: Sequence[UUID] | None = None) -> Iterator[Question]:
+    """Every question with an answer that passes (within some conversations only); streamed."""
+    rows = (row for batch in batches(wanted, within) for row in batch)
+    grouped = (list(turns) for _key, turns in groupby(rows, key=lambda row: (row.conversation, row.position)))
+    while some := list(islice(grouped, AT_ONCE)):
+        yield from _together(some, wanted)
+
+
+def _together(groups: list[list[Row]], wanted: TurnFilter) -> Iterator[Question]:
+    passed = {_place(group[0]): tuple(_uuid(row) for row in group) for group in groups}
+    better, damaged = _ideal(groups)
+    asked_again = Turn.objects.filter(conversation__in={place[0] for place in passed}, regenerates__isnull=False)
+    twice = set(asked_again.order_by().values_list("conversation_id", "position")).intersection(passed)
+    again = pairs(Turn(conversation_id=conversation, position=position) for conversation, position in sorted(twice))
+    found = [*better, *again]
+    named = {turn for pair in found for turn in (pair.chosen_turn, pair.rejected_turn)}
+    rows = Turn.objects.filter(pk__in=named).order_by().values_list("pk", "conversation_id", "position")
+    places = {turn: (conversation, position) for turn, conversation, position in rows}
+    at: defaultdict[Place, list[Pair]] = defaultdict(list)
+    for pair in found:
+        if pair.chosen_turn not in places:
+            continue  # deleted in this moment
+        at[places[pair.chosen_turn]].append(pair)
+    beside: defaultdict[Place, list[tuple[UUID, str]]] = defaultdict(list)
+    for turn, why in wanted.why_not_each(list(named)).items():
+        if why:
+            beside[places[turn]].append((turn, why))
+    for place, turns in passed.items():
+        problem = "damaged" if damaged.intersection(turns) else "no_pair"
+        yield Question(turns, tuple(at[place]), tuple(beside[place]), problem)
+
+
+def _ideal(groups: list[list[Row]]) -> tuple[list[Pair], set[UUID]]:
+    """What raters wrote against what the model wrote, and the turns whose prompt is damaged."""
+    texts = ideal_answers([row.id for group in groups for row in group])
+    turns = Turn.objects.select_related("conversation__coach").filter(pk__in=[plain_id(turn) for turn in texts])
+    better = {plain_id(turn): text for turn, text in texts.items()}
+    found, damaged = [], set()
+    for turn in turns:
+        chosen, rejected = better[str(turn.pk)], written(turn.answer, turn.language)
+        if chosen.strip() == rejected.strip():
+            continue
+        try:
+            prompt = stored_prompt(turn).messages
+        except PromptDamaged:
+            damaged.add(turn.pk)
+            continue
+        found.append(Pair(prompt, chosen, rejected, turn.pk, turn.pk, "ideal"))
+    return found, damaged
+
+
+def _place(row: Row) -> Place:
+    return UUID(plain_id(row.conversation)), row.position
+
+
+def _uuid(row: Row) -> UUID:
+    return UUID(plain_id(row.id))
