@@ -19,6 +19,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         {"items": [_item(_("Overview"), "home", "admin:index"), coach]},
         {"title": _("Coaching"), "separator": True, "items": _coaching(request)},
         {"title": _("Knowledge"), "separator": True, "items": _knowledge(request)},
+        {"title": _("Training"), "separator": True, "items": _training(request)},
         {"title": _("Language models"), "separator": True, "items": _models(request)},
         {"title": _("People"), "separator": True, "items": _people(request)},
     ]
@@ -46,6 +47,10 @@ def _coaching(request: HttpRequest) -> list[dict[str, Any]]:
             ("coach.view_turn", turns),
             ("coach.view_turn", coverage),
             ("coach.view_rating", _item(_("Ratings"), "star", "admin:coach_rating_changelist")),
+            (
+                "coach.view_ratingreason",
+                _item(_("Reasons for ratings"), "label", "admin:coach_ratingreason_changelist"),
+            ),
         ],
     )
 
@@ -65,6 +70,27 @@ def _knowledge(request: HttpRequest) -> list[dict[str, Any]]:
             ("training.view_evaluationrun", _item(_("Evaluations"), "query_stats", "admin:training_evaluations")),
         ],
     )
+
+
+def _training(request: HttpRequest) -> list[dict[str, Any]]:
+    funnel = _item(_("From turns to examples"), "filter_alt", "admin:training_funnel")
+    calendar = _item(_("Calendar of jobs"), "calendar_month", "admin:training_calendar")
+    desk = _item(_("Review"), "rate_review", "admin:training_review_changelist")
+    finetunes = _item(_("Fine-tunes"), "model_training", "admin:training_finetune_changelist")
+    for item, inner in ((desk, funnel), (finetunes, calendar)):
+        if request.path.startswith(inner["link"]):
+            item["active"] = False  # its address begins like theirs
+    items = [
+        ("training.view_review", desk),
+        ("coach.view_turn", funnel),
+        ("training.view_dataset", _item(_("Data sets"), "dataset", "admin:training_dataset_changelist")),
+        ("training.view_export", _item(_("Exports"), "file_export", "admin:training_export_changelist")),
+        ("training.view_finetune", finetunes),
+        ("training.view_comparison", _item(_("Comparisons"), "balance", "admin:training_comparison_changelist")),
+        ("training.view_promotion", _item(_("What is live"), "rocket_launch", "admin:training_promotion_changelist")),
+        ("training.view_finetune", calendar),
+    ]
+    return _may_see(request, items)
 
 
 def _models(request: HttpRequest) -> list[dict[str, Any]]:

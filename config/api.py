@@ -21,6 +21,14 @@ from llm.api import router as models_router
 from llm.api_usage import router as usage_router
 from llm.download import DownloadError
 from llm.errors import LanguageModelError
+from training.api_comparisons import router as comparisons_router
+from training.api_consent import router as consent_router
+from training.api_datasets import router as datasets_router
+from training.api_exports import router as exports_router
+from training.api_finetunes import router as finetunes_router
+from training.api_jobs import router as jobs_router
+from training.api_reviews import router as reviews_router
+from training.comparison.errors import ComparisonError
 
 
 class Bearer(HttpBearer):
@@ -35,10 +43,17 @@ AUTH = [Bearer(), SessionAuth()]
 
 api = NinjaAPI(title="AI Coach", version="1", urls_namespace="api", docs_url=None, auth=AUTH)
 api.add_router("", coach_router)
+api.add_router("", consent_router)
 api.add_router("", knowledge_router)
 api.add_router("", generations_router)
 api.add_router("", usage_router)
 api.add_router("", models_router)
+api.add_router("", reviews_router)
+api.add_router("", finetunes_router)
+api.add_router("", comparisons_router)
+api.add_router("", jobs_router)
+api.add_router("", datasets_router)
+api.add_router("", exports_router)
 
 
 def _error(request: HttpRequest, code: str, message: str, status: int) -> HttpResponse:
@@ -58,6 +73,11 @@ def on_knowledge_error(request: HttpRequest, error: knowledge_errors.KnowledgeEr
 @api.exception_handler(local_errors.Refusal)
 @api.exception_handler(DownloadError)
 def on_model_refusal(request: HttpRequest, error: local_errors.Refusal | DownloadError) -> HttpResponse:
+    return _error(request, error.code, str(error), error.status)
+
+
+@api.exception_handler(ComparisonError)
+def on_comparison_refusal(request: HttpRequest, error: ComparisonError) -> HttpResponse:
     return _error(request, error.code, str(error), error.status)
 
 

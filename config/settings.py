@@ -53,6 +53,7 @@ COACH_EMBEDDER = env.text("COACH_EMBEDDER", "e5-small")
 OLLAMA_BASE_URL = env.url("OLLAMA_BASE_URL", ("http", "https"), "http://127.0.0.1:11434")
 OPENAI_API_KEY = env.text("OPENAI_API_KEY")
 OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", ("http", "https"))
+COACH_OPENAI_TRAINING = env.flag("COACH_OPENAI_TRAINING", False)  # whether examples may be sent there to train on
 HF_TOKEN = env.text("HF_TOKEN")
 HF_BASE_URL = env.url("HF_BASE_URL", ("http", "https"))  # of huggingface-endpoint; "" means the hub's own
 COACH_MODERATION = env.text("COACH_MODERATION", "words")  # words, openai or guard:MODEL; checked by llm.moderation
@@ -94,7 +95,7 @@ CHANNEL_LAYERS = {
 
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"default": {}, "knowledge": {}, "models": {}}
+CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"default": {}, "knowledge": {}, "models": {}, "training": {}}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -114,6 +115,16 @@ CELERY_BEAT_SCHEDULE = {
     "forget-calls": {"task": "llm.tasks.forget_calls", "schedule": 86400.0, "options": {"expires": 86400}},
     "sweep-pulls": {"task": "llm.tasks.sweep_pulls", "schedule": 30.0, "options": {"expires": 30}},
     "sweep-jobs": {"task": "knowledge.tasks.sweep_jobs", "schedule": 30.0, "options": {"expires": 30}},
+    "sweep-comparisons": {"task": "training.tasks_comparison.sweep", "schedule": 30.0, "options": {"expires": 30}},
+    "sweep-finetunes": {"task": "training.tasks_finetune.sweep", "schedule": 15.0, "options": {"expires": 15}},
+    "sweep-data": {"task": "training.tasks_data.sweep_data", "schedule": 30.0, "options": {"expires": 30}},
+    "scheduled-exports": {
+        "task": "training.tasks_data.ask_scheduled_exports",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
+    "sweep-deleted": {"task": "training.tasks_consent.sweep_deleted", "schedule": 60.0, "options": {"expires": 60}},
+    "sweep-pairs": {"task": "training.tasks_review.sweep_pairs", "schedule": 30.0, "options": {"expires": 30}},
     "sweep-documents": {"task": "knowledge.tasks.sweep_documents", "schedule": 30.0, "options": {"expires": 30}},
 }
 
@@ -222,6 +233,7 @@ CONTENT_SECURITY_POLICY = {
 QUESTION_MAX_CHARACTERS = 4000
 TURNS_PER_MINUTE = env.integer("COACH_TURNS_PER_MINUTE", 120, 1, 100_000)
 ANSWER_CACHE_SECONDS = 60 * env.integer("COACH_ANSWER_CACHE_MINUTES", 0, 0, 43_200)
+COACH_JUDGE = env.text("COACH_JUDGE")  # one model that chooses between answers in comparisons; "" means people alone
 COACH_RERANKER = env.text("COACH_RERANKER")
 INDEX_KEEP_DAYS = env.integer("COACH_INDEX_KEEP_DAYS", 7, 1, 3650)  # how long one can roll back to an index
 LLM_CALL_DAYS = env.integer("LLM_CALL_DAYS", 30, 1, 3650)  # then only the sums of its day are left of a call

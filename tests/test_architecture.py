@@ -24,7 +24,7 @@ APPS = ("accounts", "llm", "knowledge", "coach", "training", "config", "launcher
 # --- imports -------------------------------------------------------------------------------------
 
 VENDORS = re.compile(
-    r"^(langchain\w*|langgraph|openai|ollama|chromadb|chromadb_rust_bindings|sentence_transformers|transformers|torch"
+    r"^(langchain\w*|langgraph|openai|ollama|chromadb|chromadb_rust_bindings|sentence_transformers|transformers|torch|peft"
     r"|onnxruntime|onnx|tokenizers|xllamacpp|huggingface_hub|httpx2|gguf|gpt4all|accelerate|docx|pypdf|pypdfium2|markdown_it|lxml)(\.|$)"
 )
 # The adapter files: each integration is one file, added and deleted as a unit.
@@ -36,6 +36,9 @@ ADAPTERS = (
     "knowledge/embedding/*.py",
     "knowledge/loaders/*.py",
     "launcher/chroma_server.py",
+    "training/finetune/trainer*.py",
+    "training/finetune/gguf_adapter.py",
+    "training/finetune/openai_api.py",
 )
 # Processes of their own, never imported by another.
 SCRIPTS = ("launcher/chroma_server.py", "llm/llamacpp_server.py")
@@ -193,6 +196,7 @@ def owned(coach_talk: Any) -> dict[str, str]:
 # Valid bodies, so that the answer is about the owner and not about the body.
 BODIES = {
     "PUT /api/v1/turns/{turn_id}/rating": '{"rating": 5}',
+    "PUT /api/v1/conversations/{conversation_id}/training": '{"kept_out": true}',
     "POST /api/v1/knowledge-bases/{slug}/search": '{"query": "habits"}',
 }
 

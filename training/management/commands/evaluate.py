@@ -122,11 +122,13 @@ class Command(BaseCommand):
         if not cases:
             return []
         shown = self._progress("questions")
+        # As a list of its own: a canary (llm/live_order.py) answers none of them.
+        models = ",".join(map(str, policy.resolve(options["model"])))
 
         async def all_of_them() -> list[answers.Answered]:
             found: list[answers.Answered] = []
             asked = answers.answer_cases(
-                store, bases, cases, models=options["model"], mode=options["mode"], parallel=options["parallel"]
+                store, bases, cases, models=models, mode=options["mode"], parallel=options["parallel"]
             )
             async for answered in asked:
                 if options["out"]:
