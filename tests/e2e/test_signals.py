@@ -60,7 +60,7 @@ def _agree(page: Page, house: Live, answer: Locator) -> None:
     expect(page.get_by_test_id("consent-ask")).to_have_count(1)
     answer.get_by_test_id("consent-read").press("Enter")
     dialog = page.get_by_test_id("consent")
-    expect(dialog).to_contain_text("the examples are sent there")  # a key is set up in this house
+    expect(dialog).to_contain_text("Nothing is sent to OpenAI")  # a key alone, which this house has, allows nothing
     given = dialog.get_by_test_id("consent-given")
     expect(given).not_to_be_checked()
     given.press("Space")
