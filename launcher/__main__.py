@@ -19,8 +19,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main() -> int:
     plan = Plan.from_json(os.environ.pop(PLAN_VARIABLE))
-    _interrupt_on(STOP_SIGNALS)
     start = Start(plan)
+    _interrupt_on(STOP_SIGNALS, start)
     code = 0
     try:
         start.run()
@@ -33,14 +33,22 @@ def main() -> int:
     except KeyboardInterrupt:
         console.say("\nStopping; press Ctrl-C again to stop at once.")
     finally:
-        _kill_on(STOP_SIGNALS, start)
-        start.stop()
+        try:
+            _kill_on(STOP_SIGNALS, start)
+        finally:  # whatever comes in between
+            start.stop()
     return code
 
 
-def _interrupt_on(signals: tuple[signal.Signals, ...]) -> None:
+def _interrupt_on(signals: tuple[signal.Signals, ...], start: Start) -> None:
+    """The first one interrupts, and already at that moment the second one kills: it may follow at once."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        _kill_on(signals, start)
+        raise KeyboardInterrupt
+
     for number in signals:
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, interrupt)
 
 
 def _kill_on(signals: tuple[signal.Signals, ...], start: Start) -> None:

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from bench import processes
@@ -175,7 +175,7 @@ def reconnect(live: Live, person: Person) -> Socket:
     while True:
         try:
             return Socket(connect(live.application.socket_url, additional_headers=headers, proxy=None))
-        except (OSError, ConnectionClosed):
+        except (OSError, ConnectionClosed, InvalidHandshake):  # refused, or cut while it is dying
             assert time.monotonic() < deadline, live.application.logs()
             time.sleep(0.1)
 

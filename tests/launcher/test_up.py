@@ -159,6 +159,17 @@ def test_a_second_ctrl_c_does_not_wait(folder: Path) -> None:
         assert leftovers(up.data) == []
 
 
+def test_two_signals_at_once_leave_nothing_either(folder: Path) -> None:
+    """The second one came before the first one had said what it does, and ended the process without tidying up."""
+    with started(folder) as up:
+        up.wait_for("the first process", lambda: (up.data / "run" / "services.json").exists())
+        up.process.send_signal(signal.SIGTERM)
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(30) in {0, 130}
+        assert wait_until_gone(str(up.data), 10) == {}
+        assert leftovers(up.data) == []
+
+
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [
