@@ -68,7 +68,7 @@ def _agree(page: Page, house: Live, answer: Locator) -> None:
     rows = house.sql("SELECT given, wording FROM accounts_consentchange")
     assert len(rows) == 1
     assert rows[0][0] == 1
-    assert "the examples are sent there" in rows[0][1]
+    assert "Nothing is sent to OpenAI" in rows[0][1]
 
 
 def _keep_out(page: Page, house: Live) -> None:
