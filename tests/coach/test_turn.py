@@ -285,7 +285,7 @@ def test_questions_are_recognised(text: str, expected: bool) -> None:
 
 
 def test_the_budget_of_fresh_tokens_is_bounded() -> None:
-    assert 140 <= fresh_tokens([ModelId("llamacpp")], "en") <= 300
+    assert 120 <= fresh_tokens([ModelId("llamacpp")], "en") <= 300
     assert fresh_tokens([ModelId("openai", "x")], "en") > 600
 
 
@@ -294,7 +294,7 @@ def test_the_budget_follows_what_the_model_makes_of_a_language() -> None:
     for language, tokens in (("en", 380), ("sv", 550)):
         usage = Usage(prompt_tokens=tokens, cached_prompt_tokens=0, prompt_tokens_per_second=100.0)
         health.succeeded(model, usage, estimated=500, language=language)
-    assert [fresh_tokens([model], language) for language in ("en", "sv", "nb")] == [342, 236, 260]
+    assert [fresh_tokens([model], language) for language in ("en", "sv", "nb")] == [302, 209, 230]
     health.forget()
 
 
