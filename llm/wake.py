@@ -1,6 +1,7 @@
-"""How an edge asks the worker to fetch a model. A lost wake-up is harmless: the sweeper looks every 30 seconds.
+"""How an edge wakes a worker. A lost wake-up is harmless: a sweeper looks for what waits.
 
-Edges import no task: they send its name, and give up at once when the broker is away.
+Edges import no task: they send its name, through a Celery application that only sends and gives up at once when the
+broker is away. (With Celery's defaults an upload would hang for six seconds then.)
 """
 
 from __future__ import annotations
@@ -28,20 +29,27 @@ _AT_ONCE = {
 
 
 def pull_soon(pull_id: UUID) -> None:
-    """After the commit, have a worker fetch what this row asks for; never raises when the broker is away."""
-    transaction.on_commit(lambda: _send(str(pull_id)))
+    """After the commit, have a worker fetch what this row asks for."""
+    send_soon(PULL, QUEUE, str(pull_id))
+
+
+def send_soon(task: str, queue: str, *arguments: Any, seconds: float = 0.0) -> None:
+    """After the commit, and not before so many seconds; never raises when the broker is away."""
+    transaction.on_commit(lambda: send(task, queue, *arguments, seconds=seconds))
+
+
+def send(task: str, queue: str, *arguments: Any, seconds: float = 0.0) -> None:
+    """At once; never raises when the broker is away."""
+    try:
+        sender().send_task(task, args=arguments, queue=queue, countdown=seconds or None, retry=False)
+    except (OperationalError, OSError):
+        log.warning("the broker does not answer; the sweeper will find what waits")
 
 
 @cache
-def _sender() -> Any:
-    app = Celery("wake-models", set_as_current=False)
+def sender() -> Any:
+    """A Celery application that gives up at once."""
+    app = Celery("wake", set_as_current=False)
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **_AT_ONCE}
     return app
-
-
-def _send(pull_id: str) -> None:
-    try:
-        _sender().send_task(PULL, args=(pull_id,), queue=QUEUE, retry=False)
-    except (OperationalError, OSError):
-        log.warning("the broker does not answer; the sweeper will find the download that waits")

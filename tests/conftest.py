@@ -78,6 +78,14 @@ sys.addaudithook(_guard)
 # --- people, coaches, knowledge ------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def own_broker() -> Iterator[None]:
+    """What one test sends goes to its own broker, or to none."""
+    yield
+    if wake := sys.modules.get("llm.wake"):
+        wake.sender.cache_clear()
+
+
 @pytest.fixture
 def alice(db: None) -> Any:
     """A coachee."""

@@ -21,7 +21,7 @@ from coach.models import Coach
 from .review import asking, choosing
 from .review.errors import WrongReview
 from .review.frame import guarded, page
-from .review.wake import pair_soon
+from .wake import pair_soon
 
 ASK = "training.add_answerpair"
 DEFAULT_COUNT = 20

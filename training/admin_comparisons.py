@@ -24,8 +24,8 @@ from .comparison import pictures, preference, selectors, services
 from .comparison.errors import ComparisonError
 from .comparison.forms import StartForm
 from .comparison.selectors import Measure
-from .comparison.wake import compare_soon
 from .models import AnswerPair, Comparison
+from .wake import compare_soon
 
 State = Comparison.State
 COLOURS = {

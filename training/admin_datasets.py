@@ -26,7 +26,7 @@ from .datasets.examples import question_of
 from .datasets.personal import KINDS, LIMITS
 from .exports.form import DataSetForm
 from .models import DataSet, Example
-from .wake_data import build_soon
+from .wake import build_soon
 
 COLOURS = {"frozen": "success", "building": "info", "review": "warning", "failed": "danger", "cancelled": "primary"}
 DOTS = {"frozen": "ready", "building": "processing", "review": "pending", "failed": "failed"}

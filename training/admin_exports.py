@@ -23,7 +23,7 @@ from .exports import kinds, services
 from .exports.errors import reason_words
 from .exports.form import ExportForm
 from .models import Export, ExportSchedule
-from .wake_data import export_soon
+from .wake import export_soon
 
 COLOURS = {"done": "success", "running": "info", "waiting": "warning", "failed": "danger", "cancelled": "primary"}
 # Words of static/admin-coach/admin.css.

@@ -22,8 +22,8 @@ from . import admin_calendar
 from .finetune import jobs, selectors, services
 from .finetune.errors import FineTuneError, NotFound
 from .finetune.form import FineTuneForm
-from .finetune.wake import follow_soon
 from .models import FineTune, TunedModel
+from .wake import follow_soon
 
 COLOURS = {"done": "success", "running": "info", "waiting": "warning", "failed": "danger", "cancelled": "primary"}
 # Words of static/admin-coach/admin.css.

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from .comparison import preference, promotions, selectors, services
 from .comparison.errors import Forbidden
-from .comparison.wake import compare_soon
 from .models import Promotion
+from .wake import compare_soon
 
 router = Router(tags=["training"])
 

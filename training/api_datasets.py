@@ -16,7 +16,7 @@ from coach.errors import NotFound
 from .datasets import files, services
 from .exports.errors import Forbidden
 from .models import DataSet, Example
-from .wake_data import build_soon
+from .wake import build_soon
 
 router = Router(tags=["training"])
 MOST_LISTED, MOST_EXAMPLES = 200, 100

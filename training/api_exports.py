@@ -13,7 +13,7 @@ from pydantic import Field
 from .exports import services
 from .exports.errors import Forbidden
 from .models import Export
-from .wake_data import export_soon
+from .wake import export_soon
 
 router = Router(tags=["training"])
 MOST_LISTED = 200

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from .finetune import jobs, selectors, services
 from .finetune.errors import Forbidden
-from .finetune.wake import follow_soon
+from .wake import follow_soon
 
 router = Router(tags=["training"])
 

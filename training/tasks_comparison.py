@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from .comparison import jobs, run
-from .comparison.wake import compare_soon
+from .wake import compare_soon
 
 
 @shared_task(queue="training", name="training.tasks_comparison.compare", ignore_result=True)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from .datasets import build
 from .exports import services as exports
-from .wake_data import build_soon, export_soon
+from .wake import build_soon, export_soon
 
 
 @shared_task(queue="default", name="training.tasks_data.run_export", ignore_result=True)

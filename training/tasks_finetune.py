@@ -8,7 +8,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from .finetune import following, jobs
-from .finetune.wake import follow_soon
+from .wake import follow_soon
 
 # What can wait longer is left to the sweeper.
 SOON_SECONDS = 10.0

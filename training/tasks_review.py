@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from .review import asking
-from .review.wake import pair_soon
+from .wake import pair_soon
 
 
 @shared_task(queue="training", name="training.tasks_review.ask_pair", ignore_result=True)

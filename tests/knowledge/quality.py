@@ -39,7 +39,7 @@ def _forget() -> None:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """What would have gone to the broker."""
     found: list[tuple[str, ...]] = []
-    monkeypatch.setattr("knowledge.wake._send", lambda *message: found.append(message))
+    monkeypatch.setattr("llm.wake.send", lambda *message, seconds: found.append(message))
     return found
 
 

@@ -54,10 +54,10 @@ def test_the_sweeper_wakes_the_worker(db: None, monkeypatch: pytest.MonkeyPatch)
 def test_a_broker_that_is_away_fails_no_upload(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wake._sender.cache_clear()
+    wake.sender.cache_clear()
     monkeypatch.setattr(settings, "CELERY_BROKER_URL", "redis+socket:///nowhere/valkey.sock")
     wake.wake_worker()
     wake.drop_later(["kb1-x"])
     assert "the broker does not answer" in caplog.text
     assert wake.worker_answers() is False
-    wake._sender.cache_clear()
+    wake.sender.cache_clear()

@@ -17,7 +17,7 @@ from tests.fakes import FakeLanguageModel
 from tests.training.review_people import agree, person, talk_of, turn_in
 from training import tasks_review
 from training.models import AnswerPair, Choice
-from training.review import asking, choosing, wake
+from training.review import asking, choosing
 from training.review.errors import MayNotReview, WrongReview
 
 pytestmark = pytest.mark.django_db
@@ -152,7 +152,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeLanguageModel]:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     """What would go to the broker."""
     found: list[tuple[str, float]] = []
-    monkeypatch.setattr(wake, "_send", lambda batch, seconds: found.append((batch, seconds)))
+    monkeypatch.setattr("llm.wake.send", lambda _task, _queue, batch, seconds: found.append((batch, seconds)))
     return found
 
 

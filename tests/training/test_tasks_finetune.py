@@ -13,8 +13,8 @@ from tests.training.finetune_rows import waiting_job
 from tests.training.openai_server import Server, openai_server
 from training import tasks_finetune
 from training.finetune import jobs
-from training.finetune.wake import follow_soon
 from training.models import FineTune
+from training.wake import follow_soon
 
 pytestmark = pytest.mark.django_db
 
@@ -69,12 +69,12 @@ def test_a_job_that_is_over_is_not_looked_at_again(queue: Redis, openai: Server)
 
 
 def test_a_broker_that_is_away_stops_nobody(settings: Any, django_capture_on_commit_callbacks: Any) -> None:
-    from training.finetune import wake
+    from llm import wake
 
-    wake._sender.cache_clear()
+    wake.sender.cache_clear()
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:9/0"
     try:
         with django_capture_on_commit_callbacks(execute=True):
             follow_soon(waiting_job().pk)
     finally:
-        wake._sender.cache_clear()
+        wake.sender.cache_clear()

@@ -14,8 +14,8 @@ from django.db import DatabaseError
 from training.finetune import following, jobs, selectors, services
 from training.finetune.errors import FineTuneError, NotFound
 from training.finetune.options import KINDS
-from training.finetune.wake import follow_soon
 from training.models import FineTune
+from training.wake import follow_soon
 
 INTERRUPTED = 130
 WAIT_SECONDS = 1.0
