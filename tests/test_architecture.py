@@ -116,7 +116,7 @@ def test_the_web_process_knows_no_model_no_embedder_and_no_numbers() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert sorted(name for name in loaded if VENDORS.match(name)) == []
+    assert sorted(name for name in loaded if VENDORS.match(name) or name in ("numpy", "nltk", "datasketch")) == []
 
 
 def test_imports_go_one_way() -> None:
