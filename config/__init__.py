@@ -1,5 +1,1 @@
-"""Wiring. The Celery application is loaded with Django, so that every process sends tasks to our broker."""
-
-from config.celery import app as celery_app
-
-__all__ = ["celery_app"]
+"""Wiring. Celery is loaded where it works (config.celery) and where something is sent to it (llm/wake.py)."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from kombu.exceptions import OperationalError
-
-from llm.wake import send_soon, sender
+from llm.wake import send_soon
 
 PROCESS, DROP = "knowledge.tasks.process_documents", "knowledge.tasks.drop_collections"
 JOB = "knowledge.tasks.run_job"
@@ -41,11 +39,3 @@ def forget_later(collections: Sequence[str], ids: Sequence[int]) -> None:
 def job_soon(job_id: UUID) -> None:
     """After the commit, have a worker go on with a job (jobs.py)."""
     send_soon(JOB, "knowledge", str(job_id))
-
-
-def worker_answers() -> bool:
-    """True when a Celery worker answers within a second."""
-    try:
-        return bool(sender().control.ping(timeout=1.0))
-    except (OperationalError, OSError):
-        return False

@@ -19,7 +19,7 @@ def follow(job_id: str) -> None:
     """One look at a fine-tune, then the next one in a while; the sweeper finds what gets lost between them."""
     wait = following.look(job_id=job_id)
     if wait is not None and wait <= SOON_SECONDS:
-        follow.apply_async((job_id,), countdown=wait + 0.1)
+        follow_soon(job_id, seconds=wait + 0.1)
 
 
 @shared_task(queue="default", name="training.tasks_finetune.sweep", ignore_result=True)

@@ -11,9 +11,9 @@ EXPORT, BUILD = "training.tasks_data.run_export", "training.tasks_data.build_dat
 ASK = "training.tasks_review.ask_pair"
 
 
-def follow_soon(job_id: UUID) -> None:
+def follow_soon(job_id: UUID | str, *, seconds: float = 0.0) -> None:
     """Look at a fine-tune."""
-    send_soon(FOLLOW, "training", str(job_id))
+    send_soon(FOLLOW, "training", str(job_id), seconds=seconds)
 
 
 def compare_soon(comparison_id: int) -> None:

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from knowledge import reindex, selectors
 from knowledge.errors import NotFound
 from knowledge.models import IndexGeneration, KnowledgeBase
-from knowledge.wake import worker_answers
+from llm.wake import worker_answers
 
 State = IndexGeneration.State
 POLL_SECONDS, SLICE_SECONDS = 0.5, 10.0

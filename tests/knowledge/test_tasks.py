@@ -9,6 +9,7 @@ from django.conf import settings
 
 from knowledge import ingest, reconcile, tasks, wake
 from knowledge.errors import IndexUnavailable
+from llm import wake as senders
 
 
 def test_every_task_names_a_known_queue() -> None:
@@ -54,10 +55,10 @@ def test_the_sweeper_wakes_the_worker(db: None, monkeypatch: pytest.MonkeyPatch)
 def test_a_broker_that_is_away_fails_no_upload(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wake.sender.cache_clear()
+    senders.sender.cache_clear()
     monkeypatch.setattr(settings, "CELERY_BROKER_URL", "redis+socket:///nowhere/valkey.sock")
     wake.wake_worker()
     wake.drop_later(["kb1-x"])
     assert "the broker does not answer" in caplog.text
-    assert wake.worker_answers() is False
-    wake.sender.cache_clear()
+    assert senders.worker_answers() is False
+    senders.sender.cache_clear()

@@ -43,7 +43,7 @@ def texts(job: FineTune) -> list[str]:
 # --- the whole way -------------------------------------------------------------------------------
 
 
-def test_from_examples_to_a_language_model(openai: Server) -> None:
+def test_what_is_asked_of_openai(openai: Server) -> None:
     job = look(waiting_job("openai", options={"seed": 7, "n_epochs": 2, "learning_rate_multiplier": 1.8}))
     assert (job.state, job.stage, job.lease_owner) == (State.RUNNING, "validating_files", "")
     assert openai.requests == [
@@ -60,6 +60,10 @@ def test_from_examples_to_a_language_model(openai: Server) -> None:
             "metadata": {"ai_coach_job": str(job.pk)},
         }
     ]
+
+
+def test_what_is_uploaded(openai: Server) -> None:
+    look(waiting_job("openai"))
     lines = [json.loads(line) for line in openai.contents["file-1"].decode().splitlines()]
     assert len(lines) == 12
     assert lines[0] == {
@@ -72,6 +76,9 @@ def test_from_examples_to_a_language_model(openai: Server) -> None:
     assert len(openai.contents["file-2"].splitlines()) == 3
     assert {one["purpose"] for one in openai.files.values()} == {"fine-tune"}
 
+
+def test_from_examples_to_a_language_model(openai: Server) -> None:
+    job = look(waiting_job("openai", options={"seed": 7}))
     openai.advance("running")
     openai.tell("Fine-tuning job started")
     openai.train(10, total=24)

@@ -48,22 +48,27 @@ def test_the_sweeper_hands_out_what_waits(queue: Redis, django_capture_on_commit
     assert sent(queue) == [("training.tasks_finetune.follow", f"('{job.pk}',)", False)]
 
 
-def test_a_look_asks_for_the_next_one(queue: Redis, openai: Server) -> None:
+def test_a_look_asks_for_the_next_one(queue: Redis, openai: Server, django_capture_on_commit_callbacks: Any) -> None:
     job = waiting_job("openai")
-    tasks_finetune.follow(str(job.pk))
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks_finetune.follow(str(job.pk))
     assert sent(queue) == [("training.tasks_finetune.follow", f"('{job.pk}',)", True)]
     assert jobs.get(job.pk).remote["job"] == "ftjob-1"
-    tasks_finetune.follow(str(job.pk))  # a second message for the same look ends here
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks_finetune.follow(str(job.pk))  # a second message for the same look ends here
     assert len(sent(queue)) == 1
 
 
-def test_a_job_that_is_over_is_not_looked_at_again(queue: Redis, openai: Server) -> None:
+def test_a_job_that_is_over_is_not_looked_at_again(
+    queue: Redis, openai: Server, django_capture_on_commit_callbacks: Any
+) -> None:
     job = waiting_job("openai")
     tasks_finetune.follow(str(job.pk))
     queue.flushall()
     openai.advance("succeeded", fine_tuned_model="ft:x")
     FineTune.objects.update(lease_until=None)
-    tasks_finetune.follow(str(job.pk))
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks_finetune.follow(str(job.pk))
     assert jobs.get(job.pk).state == "done"
     assert sent(queue) == []
 

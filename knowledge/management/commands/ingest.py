@@ -20,7 +20,8 @@ from knowledge.embedding.errors import EmbedderUnavailable
 from knowledge.errors import IndexUnavailable, KnowledgeError
 from knowledge.loaders import ARCHIVE, REGISTRY
 from knowledge.models import Document, KnowledgeBase
-from knowledge.wake import wake_worker, worker_answers
+from knowledge.wake import wake_worker
+from llm.wake import worker_answers
 
 State = Document.State
 POLL_SECONDS = 0.5
