@@ -38,6 +38,10 @@ DEGRADED = {
     "dense_unavailable": gettext_lazy("The search by meaning did not answer: only words were searched."),
     "dense_private": gettext_lazy("The embedder is in a cloud and was not asked: only words were searched."),
 }
+RERANKED = {
+    "rerank_failed": gettext_lazy("The reranker failed: the order is the one without it."),
+    "rerank_late": gettext_lazy("The reranker took too long: the order is the one without it."),
+}
 # Codes of choosing.py; what is not here is shown as it is.
 WHY = {
     "place": gettext_lazy("others were better"),
@@ -104,6 +108,7 @@ class Side:
     covered: bool = False
     reason: str = ""
     degraded: str = ""
+    not_reranked: str = ""
     stages: Sequence[Stage] = ()
     milliseconds: float = 0.0
     lines: Sequence[Line] = ()
@@ -222,6 +227,7 @@ def _read(title: str, found: Mapping[str, Any]) -> Side:
         covered=result["covered"],
         reason=_reason(candidates, result["covered"], list(found.get("thresholds", {}).values())),
         degraded=str(DEGRADED.get(result["degraded"], result["degraded"])),
+        not_reranked=str(RERANKED.get(found.get("reranked", ""), "")),
         stages=stages,
         milliseconds=sum(stage.milliseconds for stage in stages),
         lines=lines[:MOST_SHOWN],

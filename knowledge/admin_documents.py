@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from . import admin_questions, admin_reads, selectors, services
+from . import admin_pictures, admin_questions, admin_reads, selectors, services
 from .admin_frame import panel_page
 from .admin_preview import preview
 from .errors import StillBusy
@@ -54,6 +54,11 @@ class DocumentAdmin(ModelAdmin):
         return [
             path("<uuid:document_id>/retry/", wrap(self.retry_view), name="knowledge_document_retry"),
             path("<uuid:document_id>/cancel/", wrap(self.cancel_view), name="knowledge_document_cancel"),
+            path(
+                "<uuid:document_id>/page/<int:number>.png",
+                wrap(self.picture_view, cacheable=True),
+                name="knowledge_document_picture",
+            ),
             *super().get_urls(),
         ]
 
@@ -91,6 +96,12 @@ class DocumentAdmin(ModelAdmin):
         document = self._found(request, object_id, self.has_view_permission)
         may_change = self.has_change_permission(request, document)
         wanted = request.GET
+        shown = preview(
+            document,
+            splitting_id=wanted.get("cut", ""),
+            page=wanted.get("page", ""),
+            chunk=wanted.get("chunk", ""),
+        )
         context = {
             "title": document.title,
             "object": document,
@@ -103,14 +114,16 @@ class DocumentAdmin(ModelAdmin):
             "can_delete": self.has_delete_permission(request, document),
             "newer": list(document.newer.order_by("created")),
             "chosen": wanted.get("chunk", ""),
-            "preview": preview(
-                document,
-                splitting_id=wanted.get("cut", ""),
-                page=wanted.get("page", ""),
-                chunk=wanted.get("chunk", ""),
-            ),
+            "preview": shown,
+            "as_text": wanted.get("view") == "text" or not shown.pictures,
         }
         return panel_page(request, "admin/knowledge/document.html", context, model=Document)
+
+    def picture_view(self, request: HttpRequest, document_id: UUID, number: int) -> HttpResponse:
+        """A page of the original file."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        return admin_pictures.picture(request, self._found(request, str(document_id), self.has_view_permission), number)
 
     def _found(self, request: HttpRequest, object_id: str, may: Callable[..., bool]) -> Document:
         """Raises PermissionDenied or Http404."""

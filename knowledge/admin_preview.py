@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Substr
 
 from . import database, lexical
+from .admin_pictures import has_pages
 from .models import Chunk, Document, DocumentText, IndexGeneration, Splitting
 
 PASSAGES_ON_A_PAGE = 40
@@ -40,13 +41,17 @@ class ChunkState:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """`passages` are those of one `page`; `splittings` are those that the document is cut by."""
+    """`passages` are those of one `page`; `splittings` are those that the document is cut by.
+
+    pictures    numbers of the file's pages that these passages come from; none of a file without pages
+    """
 
     page: Page
     passages: Sequence[ChunkState]
     segments: Sequence[Segment]
     splitting: Splitting | None
     splittings: Sequence[Splitting]
+    pictures: Sequence[int] = ()
 
 
 def preview(document: Document, *, splitting_id: str = "", page: str = "", chunk: str = "") -> Preview:
@@ -64,7 +69,8 @@ def preview(document: Document, *, splitting_id: str = "", page: str = "", chunk
     found = pages.get_page(_page_with(chunks, chunk) or page)
     some: list[Chunk] = list(found.object_list)
     segments = _segments(document, some, pages.count)
-    return Preview(found, _states(document, some, live), segments, chosen, splittings)
+    numbers = sorted({chunk.page for chunk in some if chunk.page}) if has_pages(document) else []
+    return Preview(found, _states(document, some, live), segments, chosen, splittings, numbers)
 
 
 def _page_with(chunks: QuerySet[Chunk], chunk: str) -> int | None:

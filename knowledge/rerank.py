@@ -3,7 +3,8 @@
     cross-encoder:NAME-OR-PATH    a cross-encoder of sentence-transformers in this process (embedding/cross_encoder.py)
     language-model                the language model that also answers; slow on a small machine
 
-It may take `SECONDS`; when it fails or is late, the order stays as fused and the search is none the worse.
+It may take `SECONDS`; when it fails or is late, the order stays as fused and the search is none the worse. The test
+bench tells of it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 LANGUAGE_MODEL, CROSS_ENCODER = "language-model", "cross-encoder"
 CANDIDATES = {LANGUAGE_MODEL: 10, CROSS_ENCODER: 24}
 SECONDS = 4.0
+DONE, FAILED, LATE = "done", "rerank_failed", "rerank_late"
 PASSAGE_CHARACTERS = 700
 _thread = ThreadPoolExecutor(1, thread_name_prefix="rerank")
 
@@ -50,11 +52,14 @@ def check(id_: str) -> str:
     return f"COACH_RERANKER must be {LANGUAGE_MODEL} or {CROSS_ENCODER}:NAME, not {id_!r}."
 
 
-async def rerank(query: str, ranking: list[Ranked], *, language: str = "", private: bool = False) -> bool:
-    """Put the first of `ranking` in a better order, with `scores["rerank"]`; False when nothing was done."""
+async def rerank(query: str, ranking: list[Ranked], *, language: str = "", private: bool = False) -> str:
+    """Put the first of `ranking` in a better order, with `scores["rerank"]`.
+
+    DONE; FAILED or LATE, and the order stays as it was; '' when there is no reranker or nothing to order.
+    """
     id_ = settings.COACH_RERANKER
     if not id_ or len(ranking) < 2:
-        return False
+        return ""
     kind, _, name = id_.partition(":")
     first = ranking[: CANDIDATES.get(kind, 0)]
     try:
@@ -66,13 +71,14 @@ async def rerank(query: str, ranking: list[Ranked], *, language: str = "", priva
                     _thread, _by_cross_encoder, name, query, first
                 )
     except (TimeoutError, LanguageModelError, EmbedderUnavailable) as error:
-        log.warning("the reranker %s was of no use: %s", id_, error or "it took too long")
-        return False
+        late = isinstance(error, TimeoutError)
+        log.warning("the reranker %s was of no use: %s", id_, "it took too long" if late else error)
+        return LATE if late else FAILED
     for ranked, score in zip(first, scores, strict=True):
         ranked.scores["rerank"] = round(score, 4)
     order = sorted(range(len(first)), key=lambda at: (-scores[at], at))
     ranking[: len(first)] = [first[at] for at in order]
-    return True
+    return DONE
 
 
 def _by_cross_encoder(name: str, query: str, first: Sequence[Ranked]) -> list[float]:

@@ -137,7 +137,8 @@ async def _explained(
         wanted.degraded = DENSE_PRIVATE if isinstance(error, _Private) else DENSE_UNAVAILABLE
     ranking = await _in_database(lambda: _rank(wanted))
     started = time.perf_counter()
-    if await rerank.rerank(wanted.query, ranking, language=language, private=private):
+    reranked = await rerank.rerank(wanted.query, ranking, language=language, private=private)
+    if reranked:
         _lap(wanted, "rerank", started)
     chosen = choose(ranking, k, language, whole=whole)
     covered = bool(chosen) and coverage.covered(
@@ -146,7 +147,7 @@ async def _explained(
     unread = 0 if covered or _store.get() else await _in_database(lambda: _unread(wanted.bases))
     searched = tuple(one.generation for one in wanted.live)
     result = SearchResult(tuple(map(_passage, chosen)), covered, wanted.degraded, wanted.timings, unread, searched)
-    return Explained(result, tuple(Considered(_passage(ranked), ranked.why) for ranked in ranking if whole))
+    return Explained(result, tuple(Considered(_passage(ranked), ranked.why) for ranked in ranking if whole), reranked)
 
 
 def _in_other_languages(wanted: _Search, ranking: Sequence[Ranked]) -> frozenset[int]:

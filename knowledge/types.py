@@ -72,7 +72,8 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A search with everything it looked at, best first."""
+    """A search with everything it looked at, best first. reranked: '' without a reranker, else a code of rerank.py."""
 
     result: SearchResult
     candidates: tuple[Considered, ...] = ()
+    reranked: str = ""

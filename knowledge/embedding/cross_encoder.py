@@ -49,4 +49,6 @@ class CrossEncoderScores:
             found = self._model.predict(pairs, batch_size=BATCH, show_progress_bar=False)
         except RuntimeError as error:
             raise EmbedderUnavailable(f"The reranker {self._name} failed: {error}") from error
+        if found.ndim != 1:
+            raise EmbedderUnavailable(f"The model {self._name} is no reranker: it does not give one score a passage.")
         return [float(score) for score in found]

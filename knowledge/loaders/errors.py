@@ -100,6 +100,11 @@ class NothingInside(LoadError):
     sentence = _("The zip file holds no file of a known type; put documents into it.")
 
 
+class NoPage(LoadError):
+    code = "no_page"
+    sentence = _("The document has no such page.")
+
+
 class Damaged(LoadError):
     pass
 

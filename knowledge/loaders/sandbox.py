@@ -24,6 +24,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 MEMORY_BYTES = 1024 * 1024 * 1024
 CPU_SECONDS = 240
 WALL_SECONDS = 480.0
+# A person waits for a picture; a page of text takes 0.1 s.
+DRAW_CPU_SECONDS, DRAW_WALL_SECONDS = 8, 20.0
 BEAT_SECONDS = 1.0
 _REAP_SECONDS = 10.0
 _NO_MEMORY = 3  # of zygote.py
@@ -61,6 +63,7 @@ def load_many(
         outs = [Path(folder) / f"{number}.json" for number in range(len(jobs))]
         request = {
             "jobs": [[str(path.absolute()), suffix, str(out)] for (path, suffix), out in zip(jobs, outs, strict=True)],
+            "pictures": [],
             "memory": memory,
             "cpu": cpu,
             "folder": folder,
@@ -72,6 +75,27 @@ def load_many(
         return [found[0] or death or Damaged()]
     limits = {"beat": beat, "memory": memory, "cpu": cpu, "wall": wall}
     return [one or load_many([job], **limits)[0] for one, job in zip(found, jobs, strict=True)]  # type: ignore[arg-type]
+
+
+def draw(path: Path, page: int) -> bytes:
+    """A page of a PDF file, from 1, as a PNG picture of some 100 kB. Raises only errors of `errors.py`."""
+    with tempfile.TemporaryDirectory(prefix="coach-draw-", ignore_cleanup_errors=True) as folder:
+        out = Path(folder) / "page.png"
+        request = {
+            "jobs": [],
+            "pictures": [[str(path.absolute()), page, str(out)]],
+            "memory": MEMORY_BYTES,
+            "cpu": DRAW_CPU_SECONDS,
+            "folder": folder,
+            "environment": {},
+        }
+        death = _run(Path(folder), request, None, DRAW_WALL_SECONDS)
+        if not out.exists():
+            raise death or Damaged()
+        picture = out.read_bytes()
+    if picture.startswith(b"{"):
+        raise BY_CODE.get(json.loads(picture)["error"], Damaged)()
+    return picture
 
 
 def _recognition() -> dict[str, str]:

@@ -1,4 +1,4 @@
-// Passages and the text beside each other: the one that is chosen in one place is shown in the other.
+// Passages and the text or its pages beside each other: what is chosen in one place is shown in the other.
 
 const root = document.querySelector("[data-preview]");
 const paper = root.querySelector("[data-paper]");
@@ -7,8 +7,11 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 function choose(chunk, from) {
   for (const one of root.querySelectorAll("[data-chunk]")) one.toggleAttribute("data-chosen", one.dataset.chunk === chunk);
-  if (from !== paper) show(paper.querySelector(`[data-chunk="${chunk}"]`), paper);
-  if (from !== list) show(list.querySelector(`[data-chunk="${chunk}"]`), list);
+  const passage = list.querySelector(`[data-chunk="${chunk}"]`);
+  const page = passage?.dataset.onPage;
+  for (const one of paper.querySelectorAll("[data-page]")) one.toggleAttribute("data-chosen", one.dataset.page === page);
+  if (from !== paper) show(paper.querySelector(page ? `[data-page="${page}"]` : `[data-chunk="${chunk}"]`), paper);
+  if (from !== list) show(passage, list);
 }
 
 /** Scrolls the column alone; the page moves only where the columns stand upon each other. */
@@ -28,6 +31,15 @@ for (const column of [paper, list]) {
     if (event.target.closest("a")) event.preventDefault();
     choose(found.dataset.chunk, column);
   });
+}
+/** A picture that did not come leaves its sentence. */
+function missing(image) {
+  image.hidden = true;
+  image.nextElementSibling.hidden = false;
+}
+for (const image of paper.querySelectorAll("img")) {
+  if (image.complete && !image.naturalWidth) missing(image);
+  else image.addEventListener("error", () => missing(image));
 }
 const first = root.dataset.chosen || location.hash.match(/^#(?:passage|text)-(\d+)$/)?.[1];
 if (first) choose(first, null);

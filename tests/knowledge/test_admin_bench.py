@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from django.http import QueryDict
+from django.template.loader import render_to_string
 from django.test import AsyncClient, Client
 
-from knowledge import bench, lexical, retrieval, search_channel
+from knowledge import bench, lexical, rerank, retrieval, search_channel
 from knowledge.admin_bench import MOST_K, K, Line, Side, _compared, _read, question
 from knowledge.models import Chunk, Document, IndexGeneration, KnowledgeBase
 from tests.knowledge.panel import BASES, document_of, read, staff, text_of
@@ -121,6 +122,29 @@ def test_chosen_ones_come_first_and_the_others_say_why() -> None:
     assert (first.value, first.rank, first.percent) == (0.45, 2, 50)
     assert side.milliseconds == 40.0
     assert [(stage.percent, stage.before) for stage in side.stages] == [(75.0, 0.0), (25.0, 75.0)]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("", ""), ("done", ""), ("rerank_failed", "failed"), ("rerank_late", "took too long")]
+)
+def test_a_reranker_that_was_of_no_use_is_told(code: str, said: str) -> None:
+    result = {"passages": [], "covered": True, "degraded": "", "timings": {}}
+    side = _read("Live", {"result": result, "candidates": [_candidate(1, dense=0.9)], "reranked": code})
+    assert said in side.not_reranked
+    assert bool(said) == bool(side.not_reranked)
+
+
+async def test_a_search_whose_reranker_fails_says_so(
+    lanterns: list[IndexGeneration], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rerank, "SECONDS", 120.0)  # the library itself takes seconds to be loaded
+    settings.COACH_RERANKER = "cross-encoder:nowhere"
+    settings.OFFLINE = True
+    found = await bench.explained(query="lantern", bases=[lanterns[0].base_id], k=5, language="")
+    assert found["reranked"] == "rerank_failed"
+    assert len(found["result"]["passages"]) == 2
+    page = render_to_string("admin/knowledge/bench_side.html", {"side": _read("Live", found), "number": 1})
+    assert "The reranker failed: the order is the one without it." in page
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ async def test_its_scores_decide(settings: Any, monkeypatch: pytest.MonkeyPatch)
         rerank, "_by_cross_encoder", lambda name, query, first: [scores[one.candidate.text] for one in first]
     )
     found = ranking()
-    assert await rerank.rerank("How do habits form?", found)
+    assert await rerank.rerank("How do habits form?", found) == rerank.DONE
     assert chunks(found) == [1, 2, 0] and found[0].scores["rerank"] == 0.9
 
 
@@ -47,8 +48,12 @@ async def test_a_failing_or_slow_one_changes_nothing(settings: Any, monkeypatch:
 
     monkeypatch.setattr(rerank, "_by_cross_encoder", fail)
     found = ranking()
-    assert not await rerank.rerank("How do habits form?", found)
+    assert await rerank.rerank("How do habits form?", found) == rerank.FAILED
     assert chunks(found) == [0, 1, 2]
+    monkeypatch.setattr(rerank, "_by_cross_encoder", lambda name, query, first: threading.Event().wait(0.3))
+    monkeypatch.setattr(rerank, "SECONDS", 0.01)
+    assert await rerank.rerank("How do habits form?", found) == rerank.LATE
+    assert chunks(found) == [0, 1, 2] and "rerank" not in found[0].scores
 
 
 async def test_the_language_model_names_the_passages_that_answer(
