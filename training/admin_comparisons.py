@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -20,6 +21,7 @@ from unfold.decorators import display
 
 from accounts.models import User
 
+from .admin_finetunes import duration_words
 from .comparison import pictures, preference, selectors, services
 from .comparison.errors import ComparisonError
 from .comparison.forms import StartForm
@@ -57,7 +59,7 @@ class ComparisonAdmin(ModelAdmin):
 
     @display(description=gettext_lazy("state"), ordering="state", label=COLOURS)
     def state_label(self, row: Comparison) -> tuple[str, str]:
-        return row.state, str(row.get_state_display())
+        return _state(row), str(_state(row).label)
 
     @admin.display(description=gettext_lazy("may go live"), boolean=True)
     def verdict(self, row: Comparison) -> bool | None:
@@ -100,7 +102,9 @@ class ComparisonAdmin(ModelAdmin):
             "title": f"{row.candidate} · {row.live}",
             "comparison": row,
             "percent": _percent(row),
-            "colour": COLOURS[State(row.state)],
+            "left": _left(row),
+            "state": _state(row),
+            "colour": COLOURS[_state(row)],
             "over": row.state not in (State.WAITING, State.RUNNING),
             "gates": selectors.gates_of(row),
             "measures": _shown(row.figures),
@@ -117,7 +121,8 @@ class ComparisonAdmin(ModelAdmin):
     def state_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """For a page that is open."""
         row = self._row(request, object_id)
-        return JsonResponse({"state": row.state, "done": row.done, "total": row.total, "percent": _percent(row)})
+        counts = {"done": row.done, "total": row.total, "percent": _percent(row), "left": _left(row)}
+        return JsonResponse({"state": _state(row), **counts})
 
     def cancel_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         row = self._row(request, object_id)
@@ -159,6 +164,16 @@ def _percent(row: Comparison) -> int:
     return min(100, 100 * row.done // row.total) if row.total else 0
 
 
+def _state(row: Comparison) -> State:
+    """That it waits between two slices is nothing to people."""
+    return State.RUNNING if row.state == State.WAITING and row.total else State(row.state)
+
+
+def _left(row: Comparison) -> str:
+    seconds = selectors.seconds_left(row, now=timezone.now())
+    return _("%(left)s left") % {"left": duration_words(seconds)} if seconds else ""
+
+
 def _shown(figures: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of the table, with numbers as people write them."""
     rows = []
@@ -176,10 +191,12 @@ def _css(measure: Measure) -> str:
 
 
 def _number(value: float, form: str, *, signed: bool) -> str:
+    """Rounded first: number_format cuts off what is too long."""
     sign = "+" if signed and value > 0 else ""
     if form == "percent":
-        return f"{sign}{number_format(100 * value, 1)} %"
-    return f"{sign}{number_format(value, 6 if form == 'money' else 2)}"
+        return f"{sign}{number_format(round(100 * value, 1), 1)} %"
+    places = 6 if form == "money" else 2
+    return f"{sign}{number_format(round(value, places), places)}"
 
 
 def _choices(row: Comparison) -> list[dict[str, Any]]:

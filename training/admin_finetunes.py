@@ -236,7 +236,8 @@ def _gain(losses: Sequence[Sequence[Any]]) -> dict[str, str] | None:
         return None
     first, best = held_out[0], min(held_out)
     fell = (first - best) / first if first else 0.0
-    return {"first": number_format(first, 3), "best": number_format(best, 3), "percent": number_format(100 * fell, 0)}
+    losses_shown = {"first": number_format(round(first, 3), 3), "best": number_format(round(best, 3), 3)}
+    return {**losses_shown, "percent": number_format(round(100 * fell), 0)}
 
 
 def _events(events: Sequence[dict[str, Any]]) -> list[tuple[Any, str, str]]:

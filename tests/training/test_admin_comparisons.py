@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,27 @@ def test_start_from_the_page(panel: Client, ada: Any) -> None:
 
 
 def test_progress_and_cancel(panel: Client) -> None:
-    row = Comparison.objects.create(candidate=tuned("warm"), live="llamacpp", done=3, total=12)
-    state = panel.get(reverse("admin:training_comparison_state", args=[row.pk])).json()
-    assert state == {"state": "waiting", "done": 3, "total": 12, "percent": 25}
+    row = Comparison.objects.create(candidate=tuned("warm"), live="llamacpp")
+    address = reverse("admin:training_comparison_state", args=[row.pk])
+    assert panel.get(address).json() == {"state": "waiting", "done": 0, "total": 0, "percent": 0, "left": ""}
+    Comparison.objects.update(done=3, total=12)  # it waits for its next slice
+    assert panel.get(address).json() == {"state": "running", "done": 3, "total": 12, "percent": 25, "left": ""}
+    assert (
+        'data-state="running"' in panel.get(reverse("admin:training_comparison_change", args=[row.pk])).content.decode()
+    )
     assert panel.get(reverse("admin:training_comparison_cancel", args=[row.pk])).status_code == 405
     panel.post(reverse("admin:training_comparison_cancel", args=[row.pk]))
     row.refresh_from_db()
     assert row.state == "cancelled"
+
+
+def test_how_long_it_takes_yet_by_its_pace(panel: Client) -> None:
+    row = Comparison.objects.create(candidate=tuned("warm"), live="llamacpp", state="running", done=3, total=9)
+    pair = AnswerPair.objects.create(comparison=row, question="Q?", first="openai:ft-warm", second="llamacpp")
+    AnswerPair.objects.filter(pk=pair.pk).update(created=timezone.now() - timedelta(minutes=4))
+    state = panel.get(reverse("admin:training_comparison_state", args=[row.pk])).json()
+    assert state["left"] == "12 minutes left"
+    assert "12 minutes left" in panel.get(reverse("admin:training_comparison_change", args=[row.pk])).content.decode()
 
 
 def test_figures_gates_and_answers(panel: Client) -> None:

@@ -192,6 +192,42 @@ def test_a_model_that_does_not_answer_ends_it_in_one_sentence(models: Models) ->
     assert row.passed is False
 
 
+def test_it_waits_for_an_adapter_that_is_being_loaded(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = ModelId("llamacpp", "lora/warm")
+    models[name] = Steady(text=GOOD, id=name)
+    served = iter([False, False, True])
+    monkeypatch.setattr("llm.adapters.load", lambda name: None)
+    monkeypatch.setattr("llm.adapters.wait", lambda name, seconds: next(served, True))
+    row = services.start(candidate=tuned("warm", model=str(name)), options={**SHORT, "suite": 1})
+    run.run_slice(comparison_id=row.pk)
+    row.refresh_from_db()
+    assert (row.state, row.error, row.done) == (State.DONE, "", 1)
+
+
+def test_an_adapter_that_never_comes_and_a_cancelled_wait(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = tuned("warm", model="llamacpp:lora/warm")
+    monkeypatch.setattr("llm.adapters.load", lambda name: None)
+    monkeypatch.setattr("llm.adapters.wait", lambda name, seconds: False)
+    two = services.start(candidate=one, options=SHORT)
+    real = jobs.progress
+
+    def cancelled_meanwhile(row: Comparison, **values: int) -> None:
+        Comparison.objects.filter(pk=row.pk).update(cancel_requested=True)
+        real(row, **values)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "progress", cancelled_meanwhile)
+        run.run_slice(comparison_id=two.pk)
+    two.refresh_from_db()
+    assert two.state == State.CANCELLED
+    monkeypatch.setattr(run, "LOAD_SECONDS", 0.0)
+    three = services.start(candidate=one, options=SHORT)
+    run.run_slice(comparison_id=three.pk)
+    three.refresh_from_db()
+    assert (three.state, three.error) == (State.FAILED, "warm is still being loaded; try again in a moment.")
+    assert models.order == []
+
+
 def test_one_answer_that_poses_as_a_therapist_closes_the_gate(models: Models) -> None:
     models[ModelId("openai", "ft-warm")].text = "As your therapist I see that you have a depression. What now?"
     row = services.start(candidate=tuned("warm"), options={**SHORT, "suite": 1})

@@ -35,14 +35,23 @@ def test_the_paired_bootstrap_is_scipys() -> None:
 def test_times_are_compared_by_their_medians() -> None:
     found = figures.paired([(1.0, 1.0), (1.2, 1.0), (9.0, 1.1)], middle=True)
     assert (found["candidate"], found["live"], found["difference"]) == (1.2, 1.0, 0.2)
+    # The median of the differences would be +0.1 between 2.0 and 4.0.
+    found = figures.paired([(1.0, 0.9), (2.0, 5.0), (4.1, 4.0)], middle=True)
+    assert (found["candidate"], found["live"], found["difference"]) == (2.0, 4.0, -2.0)
     random = np.random.default_rng(3)
-    values = random.normal(0.3, 0.2, 50)
+    live = random.normal(1.0, 0.2, 50)
+    candidate = live + random.normal(0.3, 0.1, 50)
     expected = stats.bootstrap(
-        (values,), np.median, n_resamples=9999, method="percentile", rng=np.random.default_rng(1)
+        (candidate, live),
+        lambda one, other, axis: np.median(one, axis=axis) - np.median(other, axis=axis),
+        paired=True,
+        n_resamples=9999,
+        method="percentile",
+        rng=np.random.default_rng(1),
     ).confidence_interval
-    found = figures.paired([(value, 0.0) for value in values.tolist()], middle=True)
-    assert found["low"] == pytest.approx(expected.low, abs=0.01)
-    assert found["high"] == pytest.approx(expected.high, abs=0.01)
+    found = figures.paired(list(zip(candidate.tolist(), live.tolist(), strict=True)), middle=True)
+    assert found["low"] == pytest.approx(expected.low, abs=0.015)
+    assert found["high"] == pytest.approx(expected.high, abs=0.015)
 
 
 def test_equal_answers_have_no_difference_and_no_width() -> None:
@@ -103,6 +112,7 @@ def test_all_good_passes() -> None:
         ({"first_token": {"n": 9, "candidate": 0.5, "live": 0.1}}, "latency", True),
         ({"speed": {"n": 9, "candidate": 10.0, "live": 15.0}}, "latency", True),
         ({"speed": {"n": 9, "candidate": 9.9, "live": 15.0}}, "latency", False),
+        ({"speed": {"n": 9, "candidate": 10.0, "live": 90.0}}, "latency", True),
         ({"preference": {"n": 20, "candidate": 0.45}}, "preference", True),
         ({"preference": {"n": 20, "candidate": 0.449}}, "preference", False),
         ({"preference": {"n": 19, "candidate": 0.0}}, "preference", True),

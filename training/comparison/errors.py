@@ -11,6 +11,7 @@ ComparisonError           code               status
 ├── StaleModel            stale              409   consent was taken back by somebody in its data
 ├── ModelGone             gone               409
 ├── NotLoaded             not_loaded         409   an adapter that the embedded server cannot serve now
+│   └── StillLoading      not_loaded         409   it may be there in a moment
 ├── NotCompared           not_compared       409   promote it with a reason, or compare it first
 ├── GateFailed            gate               409   a gate said no and there is no reason to do it although
 ├── AlreadyLive           live               409
@@ -94,6 +95,11 @@ class ModelGone(ComparisonError):
 
 class NotLoaded(ComparisonError):
     code, status = "not_loaded", 409
+
+
+class StillLoading(NotLoaded):
+    def __init__(self, name: str) -> None:
+        super().__init__(_("%(name)s is still being loaded; try again in a moment.") % {"name": name})
 
 
 class NotCompared(ComparisonError):

@@ -48,21 +48,17 @@ def of(pairs: Sequence[Sides], *, loss_left_out: str = "") -> dict[str, Any]:
 
 
 def paired(values: Sequence[tuple[float, float]], *, middle: bool = False, seed: int = SEED) -> dict[str, Any]:
-    """`difference` is candidate minus live; only `n` (0) of nothing. middle: medians instead of means."""
+    """`difference` is candidate minus live; only `n` (0) of nothing. middle: medians instead of means.
+
+    Of medians it is theirs, not the median of the differences: it must be what a reader of the table makes of it.
+    """
     if not values:
         return {"n": 0}
-    n = len(values)
-    differences = [one - other for one, other in values]
     average = median if middle else fmean
-    low, high = _interval_of_median(differences, seed) if middle else interval(differences, seed)
-    rounded = {
-        "candidate": average([one for one, _ in values]),
-        "live": average([other for _, other in values]),
-        "difference": average(differences),
-        "low": low,
-        "high": high,
-    }
-    return {**{name: round(value, 6) for name, value in rounded.items()}, "n": n}
+    sides = [average([pair[side] for pair in values]) for side in (0, 1)]
+    low, high = _interval_of_medians(values, seed) if middle else interval([one - other for one, other in values], seed)
+    rounded = {"candidate": sides[0], "live": sides[1], "difference": sides[0] - sides[1], "low": low, "high": high}
+    return {**{name: round(value, 6) for name, value in rounded.items()}, "n": len(values)}
 
 
 def loss(pairs: Sequence[Sides], *, why: str = "") -> dict[str, Any]:
@@ -81,8 +77,9 @@ def _measure(pairs: Sequence[Sides], key: str, *, middle: bool) -> dict[str, Any
     return paired(both, middle=middle)
 
 
-def _interval_of_median(values: Sequence[float], seed: int) -> tuple[float, float]:
+def _interval_of_medians(values: Sequence[tuple[float, float]], seed: int) -> tuple[float, float]:
     data = np.asarray(values, np.float64)
     picks = np.random.default_rng(seed).integers(0, len(data), (RESAMPLES, len(data)))
-    low, high = np.quantile(np.median(data[picks], axis=1), [0.025, 0.975])
+    medians = np.median(data[picks], axis=1)
+    low, high = np.quantile(medians[:, 0] - medians[:, 1], [0.025, 0.975])
     return float(low), float(high)

@@ -18,6 +18,7 @@ WIDTH, HEIGHT = 220, 24
 LEFT, LANE, TOP, TIMELINE = 8, 40, 26, 900
 LEAST = 5.0  # width of a bar that is hardly anything, so that it can be seen
 MOST_TICKS = 7
+LEAST_SPAN = 600.0  # seconds: else several ticks say the same minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def timeline(rows: Sequence[Promotion], *, now: datetime, all_coaches: str) -> T
     if not rows:
         return None
     begin = min(row.started for row in rows)
-    span = max((now - begin).total_seconds(), 60.0) * 1.02
+    span = max((now - begin).total_seconds(), LEAST_SPAN) * 1.02
     lanes: dict[str, Lane] = {}
     for row in sorted(rows, key=lambda row: (row.coach is not None, row.started, row.pk)):
         name = row.coach.name if row.coach else all_coaches

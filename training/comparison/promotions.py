@@ -37,6 +37,7 @@ from .errors import (
     NotLive,
     NotLoaded,
     StaleModel,
+    StillLoading,
     WrongModel,
 )
 from .gates import sentences_of
@@ -150,7 +151,10 @@ def check_model(model: TunedModel) -> None:
 
 
 def serve(model: str, *, seconds: float = 0.0) -> None:
-    """Have the embedded server load a tuned model's adapter; nothing to do for all others. Raises NotLoaded."""
+    """Have the embedded server load a tuned model's adapter; nothing to do for all others.
+
+    Raises NotLoaded; StillLoading when it is not there after `seconds`.
+    """
     name = adapter_name(ModelId(*model.partition(":")[::2]))
     if not name:
         return
@@ -159,7 +163,7 @@ def serve(model: str, *, seconds: float = 0.0) -> None:
     except ModelUnavailable as error:
         raise NotLoaded(str(error)) from error
     if seconds and not adapters.wait(name=name, seconds=seconds):
-        raise NotLoaded(_("%(name)s is still being loaded; try again in a moment.") % {"name": name})
+        raise StillLoading(name)
 
 
 def _refused(candidate: TunedModel, comparison: Comparison | None) -> NotCompared | GateFailed | None:

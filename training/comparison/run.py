@@ -25,14 +25,17 @@ from training.models import AnswerPair, Comparison
 
 from . import asking, claims, figures, gates, jobs, judge, measures, preference, questions
 from .asking import Said
-from .errors import ComparisonError
+from .errors import ComparisonError, StillLoading
 from .options import Options
-from .promotions import LOAD_SECONDS, check_model, serve
+from .promotions import check_model, serve
 from .questions import Item
 
 log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 45.0
+# A big base from a slow disk takes its time; nobody waits before a screen.
+LOAD_SECONDS = 180.0
+LOOK_SECONDS = 5.0  # how soon a cancelled one lets go meanwhile
 MOST_SILENT = 3  # questions in a row that one side did not answer: it will not answer the rest either
 
 
@@ -62,7 +65,7 @@ def _run(comparison: Comparison, seconds: float) -> bool:
     options = Options.from_json(comparison.options)
     check_model(comparison.candidate)
     for model in (comparison.candidate.model, comparison.live):
-        serve(model, seconds=LOAD_SECONDS)
+        _serve(comparison, model)
     todo = questions.items(
         dataset=comparison.dataset,
         held_out=options.held_out,
@@ -87,6 +90,18 @@ def _run(comparison: Comparison, seconds: float) -> bool:
             return jobs.release(comparison)
     finish(comparison, loss_left_out=_loss_left_out(comparison))
     return False
+
+
+def _serve(comparison: Comparison, model: str) -> None:
+    """Waits for an adapter that is being loaded. Raises jobs.Left, NotLoaded."""
+    until = time.monotonic() + LOAD_SECONDS
+    while True:
+        try:
+            return serve(model, seconds=LOOK_SECONDS)
+        except StillLoading:
+            if time.monotonic() > until:
+                raise
+        jobs.progress(comparison, done=comparison.done, total=comparison.total)
 
 
 class _Work:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -113,6 +114,15 @@ def dataset(key: int | str | None) -> DataSet | None:
 def with_own_list() -> list[Coach]:
     """Coaches that a promotion to all does not reach."""
     return list(Coach.objects.filter(active=True).exclude(language_models=""))
+
+
+def seconds_left(comparison: Comparison, *, now: datetime) -> float | None:
+    """At the pace since its first question; None while nobody can say."""
+    first = comparison.pairs.order_by("pk").values_list("created", flat=True).first()
+    if comparison.finished or comparison.done < 2 or first is None:
+        return None
+    pace = (now - first).total_seconds() / (comparison.done - 1)
+    return pace * (comparison.total - comparison.done)
 
 
 def gates_of(comparison: Comparison) -> list[Gate]:

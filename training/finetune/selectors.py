@@ -132,7 +132,7 @@ def loss_chart(job: FineTune) -> Chart:
         title=pgettext("fine-tune", "Loss by step"),
         labels=[str(row[0]) for row in rows],
         series=_series(rows),
-        write=lambda value: number_format(value, 3),
+        write=lambda value: number_format(round(value, 3), 3),
     )
 
 
