@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.parser import Parser
 from ninja.security import HttpBearer, SessionAuth
 
 from accounts.selectors import user_for_token
@@ -39,9 +41,26 @@ class Bearer(HttpBearer):
         return user
 
 
+class JsonOfText(Parser):
+    """Half a surrogate pair is valid JSON but no text; a database would refuse it."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        return _whole(json.loads(request.body))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    if isinstance(value, dict):
+        return {_whole(key): _whole(one) for key, one in value.items()}
+    return value
+
+
 AUTH = [Bearer(), SessionAuth()]
 
-api = NinjaAPI(title="AI Coach", version="1", urls_namespace="api", docs_url=None, auth=AUTH)
+api = NinjaAPI(title="AI Coach", version="1", urls_namespace="api", docs_url=None, auth=AUTH, parser=JsonOfText())
 api.add_router("", coach_router)
 api.add_router("", consent_router)
 api.add_router("", knowledge_router)

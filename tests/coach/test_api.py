@@ -53,6 +53,22 @@ def test_a_rating_is_stored_and_can_be_changed(client: Client, alice: User, coac
     assert (stored.rating, stored.helpful, stored.comment) == (4, True, "bra")
 
 
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"rating": 3', b"\xff\xfe", b"null"])
+def test_what_is_no_json_stores_nothing(client: Client, alice: User, coach, body: bytes) -> None:
+    turn = finished_turn(make(client, alice))
+    answer = client.put(f"/api/v1/turns/{turn.pk}/rating", body, content_type=JSON, headers=bearer(alice))
+    assert answer.status_code in (400, 422) and answer.json()["code"]
+    assert not Rating.objects.exists()
+
+
+def test_half_a_surrogate_pair_is_stored_as_text(client: Client, alice: User, coach) -> None:
+    turn = finished_turn(make(client, alice))
+    body = b'{"rating": 3, "comment": "a\\ud800"}'
+    answer = client.put(f"/api/v1/turns/{turn.pk}/rating", body, content_type=JSON, headers=bearer(alice))
+    assert (answer.status_code, answer.json()["comment"]) == (200, "a?")
+    assert Rating.objects.get().comment == "a?"
+
+
 @pytest.mark.parametrize(
     "body", [{"rating": 0}, {"rating": 6}, {}, {"rating": "x"}, {"rating": 3, "comment": "x" * 2001}]
 )
