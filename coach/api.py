@@ -1,4 +1,5 @@
-"""REST for conversations, turns and ratings. Views only translate; see services.py and selectors.py."""
+"""REST for conversations, turns, ratings and improved answers. Views only translate; see services.py, edits.py and
+selectors.py."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from ninja.utils import check_csrf
 from accounts.selectors import user_for_token
 from accounts.services import create_guest
 
-from . import selectors, services
+from . import edits, selectors, services
 from .errors import NotFound, TooMany
 from .runner_channel import conversation_opened
 from .wire import conversation_data, conversation_summary, turn_data
@@ -68,6 +69,16 @@ class RatingOut(Schema):
     comment: str
 
 
+class EditIn(Schema):
+    text: str
+
+
+class EditOut(Schema):
+    text: str
+    created: datetime
+    updated: datetime
+
+
 class ReasonOut(Schema):
     slug: str
     text: str
@@ -94,6 +105,7 @@ class TurnOut(Schema):
     timings: dict[str, Any]
     failure: str
     rating: RatingOut | None
+    edit: EditOut | None
     created: datetime
 
 
@@ -188,6 +200,18 @@ def rate_turn(request: HttpRequest, turn_id: UUID, body: RatingIn) -> Any:
 @router.delete("/turns/{turn_id}/rating", response={204: None})
 def take_rating_back(request: HttpRequest, turn_id: UUID) -> Any:
     services.take_rating_back(user_id=_user_id(request), turn_id=turn_id)
+    return 204, None
+
+
+@router.put("/turns/{turn_id}/edit", response=EditOut)
+def improve_answer(request: HttpRequest, turn_id: UUID, body: EditIn) -> Any:
+    """How the answer should have been; the answer itself stays what the model wrote."""
+    return edits.improve(user_id=_user_id(request), turn_id=turn_id, text=body.text)
+
+
+@router.delete("/turns/{turn_id}/edit", response={204: None})
+def take_improvement_back(request: HttpRequest, turn_id: UUID) -> Any:
+    edits.take_back(user_id=_user_id(request), turn_id=turn_id)
     return 204, None
 
 

@@ -83,8 +83,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 await self._as_person(services.ask, turn_id=turn, conversation_id=conversation, text=text)
                 await self._accepted(turn)
             case "regenerate":
-                turn = _uuid(frame, "new_turn")
-                await self._as_person(services.regenerate, turn_id=_uuid(frame, "turn"), new_turn_id=turn)
+                turn, old = _uuid(frame, "new_turn"), _uuid(frame, "turn")
+                changed = _string(frame, "text") if "text" in frame else None
+                await self._as_person(services.regenerate, turn_id=old, new_turn_id=turn, text=changed)
                 await self._accepted(turn)
             case "stop":
                 turn = _uuid(frame, "turn")

@@ -4,7 +4,10 @@ Refusal
 ├── NotFound        not_found      not yours and not there are the same answer
 ├── Empty           empty          a question without text
 ├── TooLong         too_long       more characters than QUESTION_MAX_CHARACTERS
-├── NotFinished     not_finished   the turn to regenerate or rate is still being answered
+├── NotFinished     not_finished   the turn to regenerate, rate or improve is still being answered
+├── NoAnswer        no_answer      it was stopped or failed: there is no whole answer to improve
+├── Unchanged       unchanged      the improved answer is the answer
+├── NotLast         not_last       another question was asked after the one to change
 ├── UnknownReason   unknown_reason a reason for a rating that is not offered
 ├── NoGuests        guest          guests cannot agree to training: they could not take it back
 ├── TooMany         rate_limited   more turns a minute than TURNS_PER_MINUTE
@@ -53,6 +56,30 @@ class NotFinished(Refusal):
 
     def __init__(self) -> None:
         super().__init__(_("The coach is still answering."))
+
+
+class NoAnswer(Refusal):
+    code = "no_answer"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(_("There is no finished answer here."))
+
+
+class Unchanged(Refusal):
+    code = "unchanged"
+    status = 422
+
+    def __init__(self) -> None:
+        super().__init__(_("This is what the coach wrote. Change something first."))
+
+
+class NotLast(Refusal):
+    code = "not_last"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(_("Only the last question can be changed."))
 
 
 class UnknownReason(Refusal):

@@ -1,6 +1,6 @@
 """Conversations between a coachee and a coach.
 
-Coach 1─* Conversation 1─* Turn 1─0..1 Rating, 1─* RatingChange, 1─* Replay
+Coach 1─* Conversation 1─* Turn 1─0..1 Rating, 0..1 AnswerEdit, 1─* RatingChange, 1─* Replay
                ├─────1─* Source         numbered once per conversation, never renumbered
                └─────1─* PromptMessage  what a model was shown, once and byte for byte
 """
@@ -235,6 +235,22 @@ class RatingChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rating or '–'}/5"
+
+
+class AnswerEdit(models.Model):
+    """How its coachee would have had an answer; the answer itself stays what the model wrote."""
+
+    turn = models.OneToOneField(Turn, on_delete=models.CASCADE, related_name="edit", verbose_name=_("turn"))
+    text = models.TextField(_("text"))
+    created = models.DateTimeField(_("created"), auto_now_add=True)
+    updated = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("improved answer")
+        verbose_name_plural = _("improved answers")
+
+    def __str__(self) -> str:
+        return self.text[:60]
 
 
 class Replay(models.Model):

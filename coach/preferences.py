@@ -1,4 +1,4 @@
-"""Pairs of answers to the same prompt of which one was preferred: what regenerating leaves behind.
+"""Pairs of answers to the same prompt of which one was preferred: what regenerating and improving leave behind.
 
 A pair has one prompt, byte for byte (provenance.py); answers to different prompts are never compared.
 """
@@ -12,11 +12,12 @@ from itertools import combinations, groupby
 from typing import Literal
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Coalesce
 
 from llm.types import Message
 
-from .models import Rating, Turn
+from .models import AnswerEdit, Rating, Turn
 from .prompting import written
 from .provenance import PromptDamaged, stored_prompt
 
@@ -31,7 +32,8 @@ class Pair:
     """chosen and rejected are answers as the model wrote them, without the words that were put before it.
 
     why     'rated': one was rated higher; 'regenerated': the coachee had it written again and kept the later one;
-            'ideal' is training's: a rater wrote a better one, and `chosen_turn` is the turn it was written for
+            'edited': the coachee wrote how it should have been, and `chosen_turn` is the turn it was written for;
+            'ideal' is training's: a rater did
     """
 
     prompt: tuple[Message, ...]
@@ -39,7 +41,7 @@ class Pair:
     rejected: str
     chosen_turn: UUID
     rejected_turn: UUID
-    why: Literal["regenerated", "ideal", "rated"]
+    why: Literal["regenerated", "edited", "ideal", "rated"]
 
 
 def pairs(turns: Iterable[Turn] | QuerySet[Turn]) -> Iterator[Pair]:
@@ -62,13 +64,15 @@ def pairs(turns: Iterable[Turn] | QuerySet[Turn]) -> Iterator[Pair]:
 
 
 def _pairs_at(places: set[Place]) -> Iterator[Pair]:
+    yield from _edited(places)
     chosen = {conversation for conversation, _position in places}
     again = Turn.objects.filter(conversation__in=chosen, regenerates__isnull=False).order_by()
     wanted = places & set(again.values_list("conversation", "position").distinct())
     if not wanted:
         return
-    answered = Turn.objects.filter(
-        conversation__in={conversation for conversation, _position in wanted}, state=Turn.State.DONE, safety=""
+    # Nearly all turns are done: by the index of states the database would read them all, each time.
+    answered = Turn.objects.alias(ended=Coalesce("state", Value(""))).filter(
+        conversation__in={conversation for conversation, _position in wanted}, ended=Turn.State.DONE, safety=""
     )
     by_place: defaultdict[Place, list[Turn]] = defaultdict(list)
     gone_on: set[str] = set()
@@ -79,6 +83,29 @@ def _pairs_at(places: set[Place]) -> Iterator[Pair]:
             by_place[turn.conversation_id, turn.position].append(turn)
     for siblings in by_place.values():
         yield from _pairs_of(siblings, gone_on)
+
+
+def _edited(places: set[Place]) -> Iterator[Pair]:
+    """What coachees wrote against what the model wrote; neither needs an answer beside it."""
+    edits = (
+        AnswerEdit.objects.alias(ended=Coalesce("turn__state", Value("")))
+        .filter(
+            turn__conversation__in={conversation for conversation, _position in places},
+            ended=Turn.State.DONE,
+            turn__safety="",
+        )
+        .select_related("turn__conversation__coach")
+    )
+    for edit in edits.order_by("turn__conversation", "turn__position", "turn__created"):
+        turn = edit.turn
+        chosen, rejected = written(edit.text, turn.language), written(turn.answer, turn.language)
+        if (turn.conversation_id, turn.position) not in places or chosen.strip() in ("", rejected.strip()):
+            continue
+        try:
+            messages = stored_prompt(turn).messages
+        except PromptDamaged:
+            continue
+        yield Pair(messages, chosen, rejected, turn.pk, turn.pk, "edited")
 
 
 def _pairs_of(siblings: Sequence[Turn], gone_on: set[str]) -> Iterator[Pair]:

@@ -57,7 +57,7 @@ class TurnContext:
     created: datetime | None = None
     owner: int | None = None
     private: bool = False
-    regenerates: bool = False
+    regenerates: bool = False  # the same question
     # Of the answer that this one shall be beside: n of its sources, in their order.
     sibling_sources: tuple[int, ...] = ()
     # Hashes of the messages that are stored already (provenance.py).
@@ -113,13 +113,13 @@ def conversation_of(user_id: int, conversation_id: UUID) -> Conversation | None:
 def turn_of(user_id: int, turn_id: UUID) -> Turn | None:
     return (
         Turn.objects.filter(pk=turn_id, conversation__owner_id=user_id)
-        .select_related("conversation__coach", "rating")
+        .select_related("conversation__coach", "rating", "edit")
         .first()
     )
 
 
 def turns_of(conversation: Conversation) -> QuerySet[Turn]:
-    return conversation.turns.select_related("rating").order_by("position", "created")
+    return conversation.turns.select_related("rating", "edit").order_by("position", "created")
 
 
 def claimable_turns(*, pending_for: float = 0.0) -> list[UUID]:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from llm import limits
 
 from . import statements
-from .errors import Empty, LimitReached, NotFinished, NotFound, TooLong, TooMany, UnknownReason
+from .errors import Empty, LimitReached, NotFinished, NotFound, NotLast, TooLong, TooMany, UnknownReason
 from .language import detect_language
 from .models import Coach, Conversation, Rating, RatingChange, RatingReason, Turn
 
@@ -104,11 +104,7 @@ def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str, langua
 
     `language` is that of the answer; empty: the language the question is written in.
     """
-    text = text.replace("\x00", "").strip()
-    if not text:
-        raise Empty
-    if len(text) > settings.QUESTION_MAX_CHARACTERS:
-        raise TooLong(settings.QUESTION_MAX_CHARACTERS)
+    text = _question(text)
     _check_limits(user_id, conversation_id)
     with transaction.atomic():
         asked = _asked(user_id, turn_id, conversation_id)
@@ -120,17 +116,37 @@ def ask(*, user_id: int, turn_id: UUID, conversation_id: UUID, text: str, langua
     return True
 
 
-def regenerate(*, user_id: int, turn_id: UUID, new_turn_id: UUID) -> bool:
-    """Ask the same question again as a sibling turn. False when the sibling was there already."""
-    turn = Turn.objects.filter(pk=turn_id, conversation__owner_id=user_id).first()
-    if turn is None:
-        raise NotFound
-    if turn.state in UNFINISHED:
-        raise NotFinished
+def regenerate(*, user_id: int, turn_id: UUID, new_turn_id: UUID, text: str | None = None) -> bool:
+    """Ask the same question again as a sibling turn. False when the sibling was there already.
+
+    text: asked in its place; only the last question of a conversation can be changed. Raises NotFound, NotFinished,
+    NotLast, and what `ask` raises.
+    """
+    turn = _finished(user_id, turn_id)
+    question = turn.question if text is None else _question(text)
     _check_limits(user_id, turn.conversation_id)
     with transaction.atomic():
         asked = _asked(user_id, new_turn_id, turn.conversation_id)
-        return _new_turn(asked, new_turn_id, turn.conversation_id, turn.question, turn.language, turn)
+        if question == turn.question:
+            return _new_turn(asked, new_turn_id, turn.conversation_id, question, turn.language, turn)
+        if asked.turn_in is None and asked.last_position != turn.position:
+            raise NotLast
+        language = detect_language(question, asked.language)
+        if not _new_turn(asked, new_turn_id, turn.conversation_id, question, language, turn):
+            return False
+        title = _title(question) if asked.title == _title(turn.question) else asked.title
+        statements.touch(conversation=turn.conversation_id, language=language, title=title, now=timezone.now())
+    return True
+
+
+def _question(text: str) -> str:
+    """Raises Empty, TooLong."""
+    text = text.replace("\x00", "").strip()
+    if not text:
+        raise Empty
+    if len(text) > settings.QUESTION_MAX_CHARACTERS:
+        raise TooLong(settings.QUESTION_MAX_CHARACTERS)
+    return text
 
 
 def _check_limits(user_id: int, conversation_id: UUID) -> None:
@@ -275,7 +291,7 @@ def rate(
 
     reasons: short names of RatingReason. Raises UnknownReason for one that is not offered.
     """
-    turn = _to_rate(user_id, turn_id)
+    turn = _finished(user_id, turn_id)
     given = list(dict.fromkeys(reasons))
     values = {"rating": rating, "helpful": helpful, "comment": comment.strip(), "reasons": given}
     with transaction.atomic():
@@ -290,7 +306,7 @@ def rate(
 
 def take_rating_back(*, user_id: int, turn_id: UUID) -> None:
     """Raises NotFound, also when the turn is not rated."""
-    turn = _to_rate(user_id, turn_id)
+    turn = _finished(user_id, turn_id)
     with transaction.atomic():
         deleted, _rows = Rating.objects.filter(turn=turn).delete()
         if not deleted:
@@ -298,7 +314,7 @@ def take_rating_back(*, user_id: int, turn_id: UUID) -> None:
         RatingChange.objects.create(turn=turn, changed_by_id=user_id, rating=None)
 
 
-def _to_rate(user_id: int, turn_id: UUID) -> Turn:
+def _finished(user_id: int, turn_id: UUID) -> Turn:
     turn = Turn.objects.filter(pk=turn_id, conversation__owner_id=user_id).first()
     if turn is None:
         raise NotFound

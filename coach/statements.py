@@ -34,13 +34,17 @@ WHERE id = %(turn)s AND attempts < %(most)s
     )
 RETURNING attempts
 """
-# One row for each knowledge base of the coach, one with NULL when it has none.
+# One row for each knowledge base of the coach, one with NULL when it has none. A turn whose question was changed is
+# no other answer to the same one.
 _TURN = """
 SELECT turn.conversation_id, turn.position, turn.question, turn.language, turn.stop_requested,
     conversation.sources_from_turn, coach.slug, coach.mode, coach.prompt, coach.language_models,
-    turn.created, conversation.owner_id, conversation.private, turn.regenerates_id IS NOT NULL,
+    turn.created, conversation.owner_id, conversation.private,
+    EXISTS (SELECT 1 FROM coach_turn AS sibling WHERE sibling.id = turn.regenerates_id
+        AND sibling.question = turn.question),
     (SELECT max(live.id) * 1000000 + count(live.ended) FROM llm_liveorder AS live),
-    (SELECT sibling.sources FROM coach_turn AS sibling WHERE sibling.id = turn.regenerates_id),
+    (SELECT sibling.sources FROM coach_turn AS sibling WHERE sibling.id = turn.regenerates_id
+        AND sibling.question = turn.question),
     (SELECT last.provenance FROM coach_turn AS last
         WHERE last.conversation_id = turn.conversation_id AND last.finished IS NOT NULL AND last.provenance <> '{}'
         ORDER BY last.position DESC, last.created DESC LIMIT 1),

@@ -101,7 +101,8 @@ def consent_state(user: User) -> dict[str, Any]:
 
 def page_texts() -> dict[str, str]:
     """Texts for static/js, by key; `{name}` in a text is filled in by the script."""
-    return {**_turn_texts(), **_source_texts(), **_rating_texts(), **_consent_texts(), **_state_texts()}
+    parts = (_turn_texts, _source_texts, _rating_texts, _edit_texts, _consent_texts, _state_texts)
+    return {key: text for part in parts for key, text in part().items()}
 
 
 def _turn_texts() -> dict[str, str]:
@@ -162,6 +163,20 @@ def _rating_texts() -> dict[str, str]:
         "saving": _("Saving…"),
         "saved": _("Saved. Thank you."),
         "rating_failed": _("The rating could not be saved. Try again."),
+    }
+
+
+def _edit_texts() -> dict[str, str]:
+    return {
+        "improve": _("Improve this answer"),
+        "improve_hint": _("Write how the coach should have answered. The answer above stays."),
+        "your_version": _("Your version"),
+        "version_removed": _("Your version is gone."),
+        "change_question": _("Change the question"),
+        "change": _("Change"),
+        "remove": _("Remove"),
+        "cancel": _("Cancel"),
+        "send": _("Send"),
     }
 
 

@@ -20,7 +20,7 @@ from accounts.selectors import setup_needed
 from knowledge.selectors import cloud_embedders
 from llm.cloud import cloud_judges, cloud_models
 
-from . import selectors, services
+from . import edits, selectors, services
 from .runner_channel import conversation_opened
 from .texts import coach_card, coach_cards, consent_state, consent_wording, page_texts
 from .wire import conversation_data
@@ -51,7 +51,7 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
     )
     start: dict[str, Any] = {
         "texts": page_texts(),
-        "limits": {"question": settings.QUESTION_MAX_CHARACTERS},
+        "limits": _limits(),
         "conversation": conversation_data(conversation) if conversation else None,
         "signed_in": request.user.is_authenticated,
         "reasons": selectors.rating_reasons(get_language() or settings.LANGUAGE_CODE),
@@ -76,6 +76,11 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
         "signup_open": settings.COACH_SIGNUP == "open",
     }
     return render(request, "coach/chat.html", context)
+
+
+def _limits() -> dict[str, int]:
+    """In characters."""
+    return {"question": settings.QUESTION_MAX_CHARACTERS, "answer": edits.LONGEST}
 
 
 @require_safe
@@ -117,7 +122,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
     """Every component of the pages, for those who work on them."""
     start = {
         "texts": page_texts(),
-        "limits": {"question": settings.QUESTION_MAX_CHARACTERS},
+        "limits": _limits(),
         "reasons": selectors.rating_reasons(get_language() or settings.LANGUAGE_CODE),
     }
     return render(request, "coach/styleguide.html", {"start": start})

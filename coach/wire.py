@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from . import selectors
-from .models import Conversation, Rating, Turn
+from .models import AnswerEdit, Conversation, Rating, Turn
 
 
 def turn_data(turn: Turn) -> dict[str, Any]:
-    rating = getattr(turn, "rating", None)
+    rating, edit = getattr(turn, "rating", None), getattr(turn, "edit", None)
     return {
         "id": turn.pk,
         "conversation": turn.conversation_id,
@@ -30,6 +30,7 @@ def turn_data(turn: Turn) -> dict[str, Any]:
         "timings": turn.timings,
         "failure": turn.failure,
         "rating": rating_data(rating) if rating else None,
+        "edit": edit_data(edit) if edit else None,
         "created": turn.created,
     }
 
@@ -41,6 +42,10 @@ def rating_data(rating: Rating) -> dict[str, Any]:
         "reasons": rating.reasons,
         "comment": rating.comment,
     }
+
+
+def edit_data(edit: AnswerEdit) -> dict[str, Any]:
+    return {"text": edit.text, "created": edit.created, "updated": edit.updated}
 
 
 def conversation_summary(conversation: Conversation) -> dict[str, Any]:

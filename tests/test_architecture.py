@@ -200,6 +200,7 @@ def owned(coach_talk: Any) -> dict[str, str]:
 # Valid bodies, so that the answer is about the owner and not about the body.
 BODIES = {
     "PUT /api/v1/turns/{turn_id}/rating": '{"rating": 5}',
+    "PUT /api/v1/turns/{turn_id}/edit": '{"text": "A loop of cue and reward."}',
     "PUT /api/v1/conversations/{conversation_id}/training": '{"kept_out": true}',
     "POST /api/v1/knowledge-bases/{slug}/search": '{"query": "habits"}',
 }

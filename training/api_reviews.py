@@ -89,6 +89,7 @@ class ShownOut(QueuedOut):
     prompt: list[MessageOut] | None
     rated: RatedOut | None
     rating_changes: list[RatedOut]
+    edit: str
     mine: ReviewOut | None
     others: list[ReviewOut] | None
     others_count: int
@@ -126,6 +127,7 @@ def get_review(request: HttpRequest, turn: UUID) -> Any:
         "prompt": shown.prompt and list(shown.prompt.messages),
         "rated": shown.rated,
         "rating_changes": shown.changes,
+        "edit": shown.edit,
         "mine": shown.mine and _review(shown.mine),
         "others": None if shown.others is None else [_review(review) for review in shown.others],
         "others_count": shown.others_count,

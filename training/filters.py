@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from coach.errors import Refusal
-from coach.models import Turn
+from coach.models import AnswerEdit, Turn
 
 from .models import Review
 
@@ -60,7 +60,8 @@ class TurnFilter:
     min_question    characters; the question is longer than this. min_answer likewise
     consented       only of people who agreed to training. no_safety: without a safety flag
     cloud           only of people who agreed to training at OpenAI, too: nothing else may be sent there
-    ideal           a rater's ideal answer makes a turn good whatever its rating, `helpful` and length of answer
+    ideal           a rater's ideal answer, or what the coachee made of the answer, makes a turn good whatever its
+                    rating, `helpful` and length of answer
     """
 
     since: datetime | None = None
@@ -128,7 +129,7 @@ class TurnFilter:
 
     def _conditions(self) -> list[tuple[str, Q]]:
         """(code, what passes), in the order of REASONS."""
-        ideal = Q(Exists(Review.objects.filter(turn=OuterRef("pk")).exclude(ideal_answer=""))) if self.ideal else None
+        ideal = _BETTER if self.ideal else None
         found = [("state", Q(ended=Turn.State.DONE))]
         if self.consented:
             found.append(("consent", Q(conversation__owner__training_consent__isnull=False)))
@@ -152,6 +153,12 @@ class TurnFilter:
         found.append(("question", Q(question_length__gt=self.min_question)))
         found.append(("answer", _or(Q(answer_length__gt=self.min_answer), ideal)))
         return found
+
+
+# Somebody wrote what should have been answered.
+_BETTER = Q(Exists(Review.objects.filter(turn=OuterRef("pk")).exclude(ideal_answer=""))) | Q(
+    Exists(AnswerEdit.objects.filter(turn=OuterRef("pk")))
+)
 
 
 def _between(since: datetime | None, until: datetime | None) -> Q:

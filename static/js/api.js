@@ -39,6 +39,8 @@ export const deleteConversation = (id) => request("DELETE", `/conversations/${id
 export const readSource = (conversation, n) => request("GET", `/conversations/${conversation}/sources/${n}`);
 export const rateTurn = (turn, rating) => request("PUT", `/turns/${turn}/rating`, rating);
 export const takeRatingBack = (turn) => request("DELETE", `/turns/${turn}/rating`);
+export const improveAnswer = (turn, text) => request("PUT", `/turns/${turn}/edit`, { text });
+export const removeImprovement = (turn) => request("DELETE", `/turns/${turn}/edit`);
 export const saveConsent = (training, cloud) => request("PUT", "/me/consent", { training, cloud });
 export const keepOut = (conversation, kept_out) => request("PUT", `/conversations/${conversation}/training`, { kept_out });
 

@@ -30,6 +30,8 @@ const socket = new ChatSocket({ onEvent, onRefused, onStatus, onError: (_code, m
 const thread = new Thread(byId("thread"), {
   openSource: (turn, n, button) => panel.open(turn, n, button),
   regenerate,
+  resend,
+  limits: start.limits,
   rated: () => consent.question(),
   changed: () => {
     follower.grown();
@@ -59,6 +61,7 @@ function newTurn(values) {
     timings: {},
     failure: "",
     rating: null,
+    edit: null,
     created: new Date().toISOString(),
     ...values,
   };
@@ -128,6 +131,17 @@ function regenerate(old) {
   socket.regenerate(old.id, turn.id);
 }
 
+/** The last question in other words, as a sibling of what it was; what is wrong, or nothing. */
+function resend(old, text) {
+  if (thread.unfinished) return t("wait");
+  const turn = newTurn({ question: text, position: old.position, regenerates: old.id });
+  thread.add(turn);
+  follower.toEnd();
+  socket.regenerate(old.id, turn.id, text);
+  if (matchMedia("(hover: hover)").matches) composer.focus();
+  return null;
+}
+
 function onEvent(id, event) {
   if (event.type === "accepted") {
     dropUnsent(id);
@@ -144,8 +158,11 @@ function onRefused(id, code, message) {
   if (!view) return;
   if (view.turn.state !== "pending") view.apply({ type: "failed", message });
   else if (view.turn.regenerates) {
+    const old = thread.view(view.turn.regenerates)?.turn;
     thread.remove(id);
-    composer.say(message, true);
+    composer.busy = thread.unfinished !== null;
+    if (old && old.question !== view.turn.question) thread.editAgain(view.turn, message);
+    else composer.say(message, true);
   } else takeBack(view.turn, message);
 }
 

@@ -52,8 +52,9 @@ export class ChatSocket {
     this.#request(turn, { type: "ask", turn, conversation, text });
   }
 
-  regenerate(turn, newTurn) {
-    this.#request(newTurn, { type: "regenerate", turn, new_turn: newTurn });
+  /** text: another question in its place; undefined for the same one. */
+  regenerate(turn, newTurn, text) {
+    this.#request(newTurn, { type: "regenerate", turn, new_turn: newTurn, text });
   }
 
   resume(turn, after = 0) {

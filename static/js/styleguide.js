@@ -41,7 +41,7 @@ const CARD = {
   ],
 };
 
-const BASE = { answer: "", sources: [], citations: [], unsupported: [], notices: [], model: "", place: "", timings: {}, failure: "", rating: null, regenerates: null, language: "", created: new Date().toISOString() };
+const BASE = { answer: "", sources: [], citations: [], unsupported: [], notices: [], model: "", place: "", timings: {}, failure: "", rating: null, edit: null, regenerates: null, language: "", created: new Date().toISOString() };
 const DONE = { state: "done", searched: true, answer: MARKDOWN, sources: SOURCES, citations: [1, 3, 2], model: "llamacpp:qwen2.5-coder-1.5b", place: "local", timings: { total: 4.2 } };
 
 const TURNS = [
@@ -49,6 +49,7 @@ const TURNS = [
   { question: "Reading", state: "running", searched: true, sources: SOURCES },
   { question: "Writing", state: "running", searched: true, sources: SOURCES, answer: "A habit grows from **repeating the same" },
   { question: "Finished, rated", ...DONE, rating: { rating: 4, helpful: true, reasons: ["clear"], comment: "Clear and kind." } },
+  { question: "Improved", ...DONE, answer: "Start small [1].", citations: [1], edit: { text: "Start with **two minutes** after breakfast [1]." } },
   { question: "A sentence without a source", ...DONE, answer: "Start small [1]. **Nobody** has ever failed with this. What is your first step?", citations: [1], unsupported: [[19, 54]] },
   { question: "Cited one, in the cloud, after a fallback", ...DONE, answer: "Start small [1].", citations: [1], model: "openai:gpt-4o-mini", place: "cloud", notices: [{ code: "fallback", message: "The first language model did not answer, so another one took over." }] },
   { question: "Guided", ...DONE, answer: "“A habit is something you do almost automatically” [1].", citations: [1], model: "guided", notices: [{ code: "guided", message: "No language model is running. You get quoted passages instead of an answer." }] },
@@ -58,9 +59,9 @@ const TURNS = [
   { question: "한국어", ...DONE, language: "ko", answer: "**너무 쉽다고 느껴질 만큼 작게** 시작해 보세요 [1].", citations: [1] },
 ];
 
-const thread = new Thread(byId("guide-thread"), { openSource: () => {}, regenerate: () => {}, rated: () => null, changed: () => {} });
+const thread = new Thread(byId("guide-thread"), { openSource: () => {}, regenerate: () => {}, resend: () => null, rated: () => null, changed: () => {}, limits: start.limits });
 TURNS.forEach((turn, position) => thread.add({ ...BASE, ...turn, id: `guide-${position}`, position }));
-thread.add({ ...BASE, ...DONE, id: "guide-sibling", position: TURNS.length - 1, question: "", answer: "A second answer." });
+thread.add({ ...BASE, ...DONE, id: "guide-sibling", position: TURNS.length - 1, question: "In other words", answer: "A second answer." });
 
 showPassage(
   byId("guide-reading"),

@@ -3,6 +3,7 @@
 //   pending → running → done | stopped | failed     `apply(event)` moves it, `render` shows it once a frame
 
 import { announce, el, icon, iconButton } from "./dom.js";
+import { Improvement, canImprove } from "./improve.js";
 import { noticeElement } from "./notices.js";
 import { ratingElement } from "./rating.js";
 import { showMarkdown } from "./render.js";
@@ -19,7 +20,7 @@ export class TurnView {
   #place = { index: 0, count: 1, last: true };
   #shownSources = "";
 
-  /** actions: openSource(turn, n, button) · regenerate(turn) · rated() · move(step) · changed() */
+  /** actions: openSource(turn, n, button) · regenerate(turn) · rated() · move(step) · changed() · limits */
   constructor(turn, actions) {
     this.turn = turn;
     this.actions = actions;
@@ -29,12 +30,18 @@ export class TurnView {
     this.notes = el("div", { class: "notes" });
     this.sources = el("div", { class: "sources", "data-testid": "sources" });
     this.foot = el("div", { class: "foot" });
+    this.improve = iconButton("pencil", t("improve"), { "data-testid": "improve", on: { click: () => this.improvement.open() } });
+    this.improvement = new Improvement(turn, {
+      ...actions,
+      changed: () => this.later(),
+      leave: () => this.improve.focus(),
+    });
     this.element = el(
       "div",
       { class: "answer", "data-testid": "answer", "data-turn": turn.id },
       el("h3", { class: "sr-only" }, t("coach")),
       el("span", { class: "avatar", "aria-hidden": "true" }, icon("logo", "logo")),
-      el("div", { class: "answer-body" }, this.top, this.prose, this.status, this.notes, this.sources, this.foot),
+      el("div", { class: "answer-body" }, this.top, this.prose, this.status, this.notes, this.sources, this.foot, this.improvement.element),
     );
     this.prose.addEventListener("click", (event) => {
       const button = event.target.closest(".cite");
@@ -189,6 +196,7 @@ export class TurnView {
     const { turn } = this;
     const { index, count, last } = this.#place;
     const key = JSON.stringify([turn.state, index, count, last, turn.model]);
+    this.#offer();
     if (this.foot.dataset.key === key && this.foot.childElementCount) return;
     this.foot.dataset.key = key;
     const actions = el("div", { class: "actions" });
@@ -199,9 +207,17 @@ export class TurnView {
     if (last && turn.state !== "failed") {
       actions.append(iconButton("again", t("regenerate"), { "data-testid": "regenerate", on: { click: () => this.actions.regenerate(turn) } }));
     }
+    actions.append(this.improve);
     this.foot.replaceChildren(actions);
     if (turn.answer && turn.state !== "failed") this.foot.append(ratingElement(turn, this.actions.rated));
     if (turn.model) this.foot.append(el("p", { class: "made", "data-testid": "model" }, modelText(turn)));
+  }
+
+  /** It stays where it is while one writes: nothing slides under the pointer. Not a part of the foot's key, so that
+   * what is being written about the rating stays as it is. */
+  #offer() {
+    this.improve.hidden = !canImprove(this.turn);
+    this.improve.setAttribute("aria-expanded", String(this.improvement.isOpen));
   }
 
   #siblings(index, count) {

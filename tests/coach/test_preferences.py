@@ -6,10 +6,12 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from coach import services
-from coach.models import Conversation, PromptMessage, Rating, Turn
+from coach.models import AnswerEdit, Conversation, PromptMessage, Rating, Turn
 from coach.preferences import Pair, pairs
 from coach.provenance import message_hash, prompt_hash
 from llm.types import Message
@@ -136,3 +138,58 @@ def test_a_damaged_prompt_makes_no_pair(talk: Conversation) -> None:
     answered(talk, "second", again=first, stars=5)
     PromptMessage.objects.update(text="!")
     assert found() == []
+
+
+def test_an_edit_makes_a_pair_without_another_answer(talk: Conversation) -> None:
+    turn = answered(talk, "Hm.")
+    AnswerEdit.objects.create(turn=turn, text="Small steps, two minutes.")
+    [pair] = pairs(Turn.objects.all())
+    assert pair == Pair(PROMPT, "Small steps, two minutes.", "Hm.", turn.pk, turn.pk, "edited")
+
+
+def test_an_edit_is_without_the_words_that_were_put_before_the_answer(talk: Conversation) -> None:
+    before = "My knowledge base has nothing about this, so what follows is not backed by a source.\n\n"
+    AnswerEdit.objects.create(turn=answered(talk, before + "Hm."), text=before + "Small steps.")
+    AnswerEdit.objects.create(turn=answered(talk, before + "Same."), text="Same.")
+    assert found() == [("Small steps.", "Hm.", "edited")]
+
+
+def test_an_edit_comes_beside_what_was_said_by_regenerating(talk: Conversation) -> None:
+    first = answered(talk, "first", stars=1)
+    second = answered(talk, "second", again=first, stars=5)
+    AnswerEdit.objects.create(turn=second, text="third")
+    assert found() == [("third", "second", "edited"), ("second", "first", "rated")]
+
+
+@pytest.mark.parametrize("values", [{"safety": "moderated"}, {"state": "stopped"}])
+def test_an_edit_of_what_may_not_be_used_makes_no_pair(talk: Conversation, values: dict[str, str]) -> None:
+    turn = answered(talk, "Hm.", **values)
+    AnswerEdit.objects.create(turn=turn, text="Small steps.")
+    assert found() == []
+
+
+def test_an_edit_makes_no_pair_without_its_prompt(talk: Conversation) -> None:
+    AnswerEdit.objects.create(turn=answered(talk, "Hm."), text="Small steps.")
+    PromptMessage.objects.filter(role="user").delete()
+    assert found() == []
+
+
+def test_edits_of_turns_that_were_not_given_stay_out(talk: Conversation) -> None:
+    for name in "ab":
+        AnswerEdit.objects.create(turn=answered(talk, name), text=f"{name} improved")
+    assert [pair.chosen for pair in pairs(Turn.objects.filter(answer="b"))] == ["b improved"]
+
+
+def test_the_answers_of_some_conversations_are_not_found_by_their_state(talk: Conversation) -> None:
+    """Nearly all turns are done: by that index each batch would read all of them."""
+    if connection.vendor != "sqlite":
+        pytest.skip("the plan of SQLite")
+    talks = [Conversation.objects.create(owner=talk.owner, coach=talk.coach) for _ in range(30)]
+    again = [answered(talk, "B", again=answered(talk, "A")) for talk in talks]
+    with CaptureQueriesContext(connection) as said:
+        list(pairs(again))
+    with connection.cursor() as cursor:
+        plans = [cursor.execute("EXPLAIN QUERY PLAN " + query["sql"]).fetchall() for query in said.captured_queries]
+    steps = [row[3] for plan in plans for row in plan]
+    assert any("coach_turn" in step for step in steps)
+    assert not any("turn_claimable" in step for step in steps)

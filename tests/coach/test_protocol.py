@@ -152,6 +152,29 @@ def test_a_regenerated_answer_is_a_sibling_with_the_same_numbers(live: Live) -> 
     assert numbers[0] == numbers[1] != {}
 
 
+def test_a_changed_question_is_searched_screened_and_answered_anew(live: Live) -> None:
+    talk = live.talk(live.alice)
+    changed = "I do not want to live any more. I will kill myself tonight."
+    with live.socket(live.alice) as socket:
+        turn, sibling = socket.ask(talk, QUESTION), str(uuid.uuid4())
+        socket.until(*FINAL)
+        frame = {"type": "regenerate", "turn": turn, "new_turn": sibling}
+        for text, code in (("  ", "empty"), ("x" * 4001, "too_long")):
+            socket.send({**frame, "text": text})
+            refused = socket.receive()
+            assert (refused["type"], refused["code"], refused["turn"]) == ("error", code, turn)
+        socket.send({**frame, "text": changed})
+        answered = socket.until(*FINAL)
+        assert "card" in next(one for one in answered if one["type"] == "notice" and one["code"] == "safety")
+        third = str(uuid.uuid4())
+        socket.send({"type": "regenerate", "turn": sibling, "new_turn": third, "text": "How do I keep a habit alive?"})
+        socket.until(*FINAL, turn=third)
+    first, second, last = (live.turn(live.alice, one) for one in (turn, sibling, third))
+    assert (second["question"], second["regenerates"], second["position"]) == (changed, turn, first["position"])
+    assert (last["question"], last["regenerates"], last["state"]) == ("How do I keep a habit alive?", sibling, "done")
+    assert not any(notice["code"] == "safety" for notice in last["notices"])
+
+
 def test_sources_keep_their_numbers_over_the_turns_of_a_conversation(live: Live) -> None:
     talk, numbers = live.talk(live.alice), dict[int, int]()
     with live.socket(live.alice) as socket:

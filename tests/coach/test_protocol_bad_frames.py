@@ -65,6 +65,9 @@ NOT_VALUES = [
     (frame("resume", turn=HERE, after=True), "bad_seq"),
     (frame("regenerate", turn=HERE), "missing"),
     (frame("regenerate", turn=HERE, new_turn=HERE), "not_found"),
+    (frame("regenerate", turn=HERE, new_turn=HERE, text=None), "missing"),
+    (frame("regenerate", turn=HERE, new_turn=HERE, text=["a"]), "missing"),
+    (frame("regenerate", turn=HERE, new_turn=HERE, text="a"), "not_found"),
 ]
 
 

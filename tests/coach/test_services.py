@@ -2,13 +2,14 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from accounts.models import User
 from coach import selectors, services
-from coach.errors import Empty, NotFinished, NotFound, TooLong, TooMany
+from coach.errors import Empty, NotFinished, NotFound, NotLast, TooLong, TooMany
 from coach.models import Coach, Conversation, Rating, Source, Turn
 
 pytestmark = pytest.mark.django_db
@@ -175,6 +176,47 @@ def test_a_regenerated_answer_is_a_sibling_and_the_last_one_is_on_the_path(talk:
     stored = Turn.objects.get(pk=again)
     assert (stored.position, stored.regenerates_id, stored.question) == (0, first, "Hur sätter jag mål?")
     assert [turn.answer for turn in selectors.turn_context(ask(talk, "Mer?")).past] == ["two"]
+
+
+def test_a_changed_question_is_a_sibling_and_takes_the_place_of_the_first(talk: Conversation) -> None:
+    first = ask(talk)
+    services.claim(turn_id=first, runner="r1")
+    finish(first, answer="one")
+    talk.refresh_from_db()
+    assert talk.title == "Hur sätter jag mål?"
+    again, question = uuid.uuid4(), "How do I set goals that I really want?"
+    resend: dict[str, Any] = {"user_id": talk.owner_id, "turn_id": first, "new_turn_id": again}
+    assert services.regenerate(**resend, text=f" {question}\x00 ")
+    assert not services.regenerate(**resend, text=question)  # the same frame once more
+    stored = Turn.objects.get(pk=again)
+    assert (stored.position, stored.regenerates_id, stored.question, stored.language) == (0, first, question, "en")
+    assert Turn.objects.get(pk=first).question == "Hur sätter jag mål?"
+    talk.refresh_from_db()
+    assert (talk.title, talk.language) == (question, "en")
+    context = selectors.turn_context(again)
+    assert (context.question, context.regenerates, context.sibling_sources) == (question, False, ())
+    services.claim(turn_id=again, runner="r1")
+    finish(again, answer="two")
+    path = selectors.turn_context(ask(talk, "Mer?")).past
+    assert [(turn.question, turn.answer) for turn in path] == [(question, "two")]
+
+
+def test_only_the_last_question_can_be_changed_and_only_like_one_that_is_asked(talk: Conversation) -> None:
+    first, second = ask(talk), ask(talk, "Mer?")
+    for turn in (first, second):
+        services.claim(turn_id=turn, runner="r1")
+        finish(turn, answer="one")
+    for turn, text, error in [
+        (second, "  ", Empty),
+        (second, "x" * 4001, TooLong),
+        (first, "Something else?", NotLast),
+    ]:
+        with pytest.raises(error):
+            services.regenerate(user_id=talk.owner_id, turn_id=turn, new_turn_id=uuid.uuid4(), text=text)
+    assert Turn.objects.count() == 2
+    assert services.regenerate(  # the same words are no change
+        user_id=talk.owner_id, turn_id=first, new_turn_id=uuid.uuid4(), text="Hur sätter jag mål?"
+    )
 
 
 def test_a_rating_can_be_changed_but_only_of_a_finished_turn(talk: Conversation) -> None:

@@ -177,3 +177,11 @@ def test_a_turn_brings_what_was_shown_before_and_the_sources_beside_it(talk: Con
     _turn(talk, 2, state="failed", finished=now)
     again = _turn(talk, 1, regenerates=first)
     assert statements.turn_with_coach(again.pk)[0][-2:] == ([{"n": 2}], {"messages": ["a", "b"]})
+
+
+def test_a_turn_with_a_changed_question_is_no_other_answer_to_the_same_one(talk: Conversation) -> None:
+    first = _turn(talk, 0, state="done", sources=[{"n": 2}])
+    changed = _turn(talk, 0, regenerates=first)
+    Turn.objects.filter(pk=changed.pk).update(question="Another?")
+    row, _bases = statements.turn_with_coach(changed.pk)
+    assert (row[13], row[-2]) == (False, [])

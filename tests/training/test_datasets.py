@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from coach.models import Conversation, Turn
+from coach.models import AnswerEdit, Conversation, Turn
 from coach.prompting import user_text
 from llm.types import Message
 from training import consent
@@ -221,6 +221,21 @@ def test_preferences(talks, ada):
     approved(dataset)
     (line, *_rest) = files.lines(dataset, "train")
     assert set(line) == {"prompt", "chosen", "rejected"}
+
+
+@pytest.mark.parametrize("kind", ["answers", "preferences"])
+def test_edits_are_examples_without_personal_data(talks, kind):
+    for talk in talks[:6]:
+        turn = talk.turns.first()
+        shown(turn, Message("system", "Be kind."), Message("user", turn.question))
+        text = f"As I would have it. {turn.question} Tell anna@example.com."
+        AnswerEdit.objects.create(turn=turn, text=text)
+    dataset = built(kind=kind)
+    edited = [one for one in dataset.examples.all() if one.answer.startswith("As I would have it.")]
+    assert len(edited) == 6
+    assert all(one.answer.endswith("Tell [MAIL_1].") and one.replaced for one in edited)
+    assert {one.rejected for one in edited} == ({one.turn.answer for one in edited} if kind == "preferences" else {""})
+    assert dataset.examples.count() == (6 if kind == "preferences" else 30)
 
 
 def test_in_slices_and_after_a_kill(talks, monkeypatch):

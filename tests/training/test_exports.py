@@ -18,12 +18,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import User
-from coach.models import Conversation, PromptMessage, Turn
+from coach.models import AnswerEdit, Conversation, PromptMessage, Turn
 from coach.prompting import not_covered, opening
 from coach.provenance import message_hash, prompt_hash
 from llm.models import Price
 from llm.types import Message
-from training.exports import kinds, openai_rules, services, writing
+from training.exports import kinds, openai_rules, rows, services, writing
 from training.exports.errors import Cancelled, CannotWrite, NothingPasses
 from training.exports.table import safe
 from training.filters import WrongFilter
@@ -111,6 +111,40 @@ def test_an_ideal_answer_is_taught_instead(consented, ada, tmp_path):
     assert lines[0]["messages"][-1]["content"] == "This is how it should have been said."
 
 
+def test_an_edit_is_taught_like_an_ideal_answer_and_a_raters_wins(consented, ada, tmp_path):
+    for stars in (1, None):
+        AnswerEdit.objects.create(turn=make_turn(consented, rating=stars), text=f"As I would have it: {stars}.")
+    before = not_covered("en")
+    AnswerEdit.objects.create(turn=make_turn(consented, answer=f"{before}Hm."), text=f"{before}Just begin.")
+    both = make_turn(consented, rating=1)
+    AnswerEdit.objects.create(turn=both, text="What the coachee wrote.")
+    Review.objects.create(turn=both, reviewer=ada, ideal_answer="What the rater wrote.")
+    taught = ["As I would have it: 1.", "As I would have it: None.", "Just begin.", "What the rater wrote."]
+    lines, manifest = write("openai", tmp_path / "out.jsonl")
+    assert [line["messages"][-1]["content"] for line in lines] == taught
+    assert manifest["counts"] == {"in": 4, "out": 4, "left_out": {}}
+    [shared], _manifest = write("sharegpt", tmp_path / "shared.jsonl")
+    assert [one["value"] for one in shared["conversations"] if one["from"] == "gpt"] == taught
+    lines, _manifest = write("openai", tmp_path / "plain.jsonl", ideal=False)
+    assert [line["messages"][-1]["content"] for line in lines] == ["Just begin."]
+
+
+@pytest.mark.parametrize("kind", ["openai", "preferences"])
+def test_an_edit_does_not_leave_without_consent(consented, tmp_path, kind):
+    turn = make_turn(consented)
+    shown(turn, Message("user", QUESTION))
+    AnswerEdit.objects.create(turn=turn, text="As I would have it.")
+    for change in ({"kept_out": True}, {"kept_out": False, "private": True}):
+        Conversation.objects.update(**change)
+        with pytest.raises(NothingPasses):
+            write(kind, tmp_path / "out.jsonl")
+    Conversation.objects.update(private=False)
+    assert write(kind, tmp_path / "out.jsonl")[0]
+    User.objects.update(training_consent=None)
+    with pytest.raises(NothingPasses):
+        write(kind, tmp_path / "again.jsonl")
+
+
 def test_what_costs_training(consented, tmp_path):
     Price.objects.all().delete()
     Price.objects.create(model="openai:gpt-4o-mini*", prompt=1, completion=1, training=Decimal(3))
@@ -183,6 +217,35 @@ def test_preferences_have_the_same_prompt_on_both_sides(consented, ada, tmp_path
     assert lines[1]["rejected"][0]["content"] == ANSWER
     assert set(manifest["ids"]) == {str(turn.pk) for turn in (bad, good, ideal)}
     assert manifest["counts"] == {"in": 4, "out": 3, "left_out": {"no_pair": 1}}
+
+
+def test_an_edit_is_a_preference_unless_a_rater_wrote_one(consented, ada, tmp_path):
+    edited, both, lonely = (make_turn(consented) for _ in range(3))
+    for turn in (edited, both, lonely):
+        shown(turn, Message("system", "Be kind."), Message("user", QUESTION))
+    for turn in (edited, both):
+        AnswerEdit.objects.create(turn=turn, text="As I would have it.")
+    Review.objects.create(turn=both, reviewer=ada, ideal_answer="What the rater wrote.")
+    lines, manifest = write("preferences", tmp_path / "out.jsonl")
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": QUESTION}]
+    rejected = [{"role": "assistant", "content": ANSWER}]
+    assert lines == [
+        {"prompt": messages, "chosen": [{"role": "assistant", "content": text}], "rejected": rejected}
+        for text in ("As I would have it.", "What the rater wrote.")
+    ]
+    assert manifest["ids"] == [str(edited.pk), str(both.pk)]
+    assert manifest["counts"] == {"in": 3, "out": 2, "left_out": {"no_pair": 1}}
+
+
+def test_a_changed_question_makes_no_pair(consented, tmp_path):
+    first = make_turn(consented, rating=1)
+    again = make_turn(
+        consented, rating=5, position=0, regenerates=first, question="A better question?", answer="Yes. " * 9
+    )
+    for turn in (first, again):
+        shown(turn, Message("system", "Be kind."), Message("user", turn.question))
+    with pytest.raises(NothingPasses, match=": 2"):
+        write("preferences", tmp_path / "out.jsonl")
 
 
 def test_the_rejected_one_may_have_failed_the_filter(consented, tmp_path):
@@ -449,3 +512,18 @@ except KeyboardInterrupt:
     assert process.returncode == (130 if sent == signal.SIGINT else 143), err
     assert b"Traceback" not in err
     assert [path for path in tmp_path.iterdir() if path.name != "data"] == []
+
+
+@pytest.mark.parametrize("texts", [("s", "u", "a"), ("s", " \n", "a"), ("", "u", "a"), ("s", "u", "가" * 80_000)])
+def test_an_example_of_three_texts_is_examined_like_any(texts):
+    roles = ("system", "user", "assistant")
+    messages = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
+    assert openai_rules.answered(*texts) == openai_rules.examine(messages)
+
+
+def test_files_without_prompts_do_not_read_them(consented):
+    turn = make_turn(consented)
+    shown(turn, Message("user", "Hello"))
+    [[plain]] = rows.batches(kinds.wanted("csv", {}), prompts=False)
+    [[whole]] = rows.batches(kinds.wanted("csv", {}))
+    assert plain == whole._replace(provenance="") and whole.provenance

@@ -9,7 +9,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from coach.models import RatingChange, RatingReason, Turn
+from accounts.models import User
+from coach.models import AnswerEdit, RatingChange, RatingReason, Turn
 from tests.training.review_people import agree, person, talk_of, turn_in, with_sources
 from training.models import Review
 from training.review import desk, selectors, services
@@ -184,6 +185,18 @@ def test_the_conversation_the_sources_and_the_rating_beside_a_turn(rae: Any, tal
     assert (
         shown.prompt is not None and shown.prompt.exact is False and turn.question in shown.prompt.messages[-1].content
     )
+
+
+def test_what_the_coachee_made_of_the_answer(ada: Any, talk: Any, alice: Any, client: Client) -> None:
+    turn = turn_in(talk, safety="elevated")
+    AnswerEdit.objects.create(turn=turn, text="Do <one> thing.")
+    client.force_login(ada)
+    url, page = f"/api/v1/reviews/{turn.pk}", reverse("admin:training_review_changelist")
+    assert client.get(url).json()["edit"] == "Do <one> thing."
+    assert b"Do &lt;one&gt; thing." in client.get(page, {"turn": turn.pk}).content
+    User.objects.filter(pk=alice.pk).update(training_consent=None)  # the flagged turn alone is still seen
+    assert client.get(url).json()["edit"] == ""
+    assert b"desk-edit" not in client.get(page, {"turn": turn.pk}).content
 
 
 def test_chips_have_keys_that_nothing_else_uses() -> None:

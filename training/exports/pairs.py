@@ -1,20 +1,21 @@
-"""Pairs of answers to the same prompt: asked for again and rated (coach/preferences.py), or written by a rater."""
+"""Pairs of answers to the same prompt: asked for again, rated or improved (coach/preferences.py), or written by a
+rater."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from uuid import UUID
 
-from coach.models import Turn
+from coach.models import AnswerEdit, Turn
 from coach.preferences import Pair, pairs
 from coach.prompting import written
 from coach.provenance import PromptDamaged, stored_prompt
 
 from ..filters import TurnFilter
-from .rows import Row, batches, ideal_answers, plain_id
+from .rows import Row, batches, plain_id, raters_answers
 
 AT_ONCE = 2000  # questions
 
@@ -46,10 +47,11 @@ def questions(wanted: TurnFilter, within: Sequence[UUID] | None = None) -> Itera
 def _together(groups: list[list[Row]], wanted: TurnFilter) -> Iterator[Question]:
     passed = {_place(group[0]): tuple(_uuid(row) for row in group) for group in groups}
     better, damaged = _ideal(groups)
-    asked_again = Turn.objects.filter(conversation__in={place[0] for place in passed}, regenerates__isnull=False)
-    twice = set(asked_again.order_by().values_list("conversation_id", "position")).intersection(passed)
-    again = pairs(Turn(conversation_id=conversation, position=position) for conversation, position in sorted(twice))
-    found = [*better, *again]
+    again = pairs(
+        Turn(conversation_id=conversation, position=position) for conversation, position in _with_pairs(passed)
+    )
+    ideal = {pair.chosen_turn for pair in better}  # a rater's answer wins over that of the coachee
+    found = [*better, *(pair for pair in again if pair.why != "edited" or pair.chosen_turn not in ideal)]
     named = {turn for pair in found for turn in (pair.chosen_turn, pair.rejected_turn)}
     rows = Turn.objects.filter(pk__in=named).order_by().values_list("pk", "conversation_id", "position")
     places = {turn: (conversation, position) for turn, conversation, position in rows}
@@ -67,9 +69,19 @@ def _together(groups: list[list[Row]], wanted: TurnFilter) -> Iterator[Question]
         yield Question(turns, tuple(at[place]), tuple(beside[place]), problem)
 
 
+def _with_pairs(passed: Collection[Place]) -> list[Place]:
+    """Those that were asked again or whose answer was improved, in their order."""
+    conversations = {conversation for conversation, _position in passed}
+    again = Turn.objects.filter(conversation__in=conversations, regenerates__isnull=False)
+    improved = AnswerEdit.objects.filter(turn__conversation__in=conversations)
+    places = {*again.order_by().values_list("conversation_id", "position")}
+    places |= {*improved.order_by().values_list("turn__conversation_id", "turn__position")}
+    return sorted(places.intersection(passed))
+
+
 def _ideal(groups: list[list[Row]]) -> tuple[list[Pair], set[UUID]]:
     """What raters wrote against what the model wrote, and the turns whose prompt is damaged."""
-    texts = ideal_answers([row.id for group in groups for row in group])
+    texts = raters_answers([row.id for group in groups for row in group])
     turns = Turn.objects.select_related("conversation__coach").filter(pk__in=[plain_id(turn) for turn in texts])
     better = {plain_id(turn): text for turn, text in texts.items()}
     found, damaged = [], set()

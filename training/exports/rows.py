@@ -15,6 +15,7 @@ from uuid import UUID
 
 import orjson
 from django.db import connection
+from django.db.models import Value
 
 from coach.prompting import opening, written
 
@@ -75,10 +76,16 @@ class Asked(NamedTuple):
     answer: str
 
 
-def batches(wanted: TurnFilter, within: Sequence[UUID] | None = None, size: int = BATCH) -> Iterator[list[Row]]:
-    """What passes (within some conversations only), turns of a conversation together and in their order."""
+def batches(
+    wanted: TurnFilter, within: Sequence[UUID] | None = None, size: int = BATCH, prompts: bool = True
+) -> Iterator[list[Row]]:
+    """What passes (within some conversations only), turns of a conversation together and in their order.
+
+    prompts     False: for files in which no prompt is, `provenance` is '', which is half of what a turn weighs
+    """
     turns = wanted.queryset() if within is None else wanted.queryset().filter(conversation__in=within)
-    sql, parameters = turns.values_list(*_FIELDS).query.sql_with_params()
+    fields = [name if prompts or name != "provenance" else Value("") for name in _FIELDS]
+    sql, parameters = turns.values_list(*fields).query.sql_with_params()
     with connection.chunked_cursor() as cursor:
         cursor.execute(sql, parameters)
         while found := cursor.fetchmany(size):
@@ -112,8 +119,8 @@ def plain_id(value: Any) -> str:
 
 def moment(value: datetime) -> str:
     """As `2026-01-31T09:30:00Z`."""
-    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    plain = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    return f"{plain.isoformat(timespec='seconds')}Z"
 
 
 def asked(batch: list[Row]) -> list[Asked]:
@@ -149,7 +156,18 @@ def _shown(batch: list[Row]) -> dict[tuple[Any, str], str]:
 
 
 def ideal_answers(turns: list[Any]) -> dict[Any, str]:
-    """turn → the ideal answer that was written last; ids as a Row has them."""
+    """turn → what should have been answered: the ideal answer that a rater wrote last, else what its coachee made of
+    the answer; ids as a Row has them."""
+    edits = (
+        "SELECT edit.turn_id, edit.text, turn.language FROM coach_answeredit AS edit "
+        "JOIN coach_turn AS turn ON turn.id = edit.turn_id WHERE edit.turn_id IN "
+    )
+    edited = {turn: written(text, language) for turn, text, language in _select(edits, turns)}
+    return edited | raters_answers(turns)
+
+
+def raters_answers(turns: list[Any]) -> dict[Any, str]:
+    """turn → the ideal answer that a rater wrote last."""
     sql = "SELECT turn_id, ideal_answer, updated FROM training_review WHERE ideal_answer <> '' AND turn_id IN "
     return {turn: text for turn, text, _updated in sorted(_select(sql, turns), key=itemgetter(2))}
 

@@ -48,6 +48,7 @@ class Shown:
     before      the conversation before it, oldest first; empty when only this turn may be seen
     alone       true when it is seen for its safety flag and not by consent
     others      reviews of other raters; None until one has saved one's own, `others_count` says how many wait
+    edit        the answer as the coachee would have had it; '' when there is none, or only the turn itself may be seen
     prompt      what the model was shown, None when only this turn may be seen, or when what is stored is `damaged`
     """
 
@@ -62,6 +63,7 @@ class Shown:
     provenance: dict[str, Any]
     rated: Rated | None
     changes: Sequence[Rated]
+    edit: str
     mine: Review | None
     others: Sequence[Review] | None
     others_count: int
@@ -87,6 +89,7 @@ def shown(user: Any, turn: Turn) -> Shown:
         provenance=turn.provenance,
         rated=_rated(turn),
         changes=_changes(turn),
+        edit=turn.edit.text if by_consent and hasattr(turn, "edit") else "",
         mine=mine,
         others=others if mine else None,
         others_count=len(others),

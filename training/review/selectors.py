@@ -65,7 +65,7 @@ def turn_to_review(user: Any, turn_id: UUID) -> Turn:
     """Raises MayNotReview, or NotFound for what is not there and what may not be seen."""
     if not may_review(user):
         raise MayNotReview
-    found = readable_turns(user).filter(pk=turn_id).select_related("conversation__coach", "rating").first()
+    found = readable_turns(user).filter(pk=turn_id).select_related("conversation__coach", "rating", "edit").first()
     if found is None:
         raise NotFound
     return found
