@@ -124,6 +124,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 600},
     },
     "sweep-deleted": {"task": "training.tasks_consent.sweep_deleted", "schedule": 60.0, "options": {"expires": 60}},
+    "mark-exports": {"task": "training.tasks_consent.mark_exports", "schedule": 600.0, "options": {"expires": 600}},
     "sweep-pairs": {"task": "training.tasks_review.sweep_pairs", "schedule": 30.0, "options": {"expires": 30}},
     "sweep-documents": {"task": "knowledge.tasks.sweep_documents", "schedule": 30.0, "options": {"expires": 30}},
 }

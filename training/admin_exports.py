@@ -34,7 +34,7 @@ DOTS = {"done": "ready", "running": "processing", "waiting": "pending", "failed"
 class ExportAdmin(ModelAdmin):
     """The program writes the rows; a person asks for one, watches, downloads and deletes."""
 
-    list_display = ("kind", "state_label", "rows", "bytes", "created_by", "created", "finished")
+    list_display = ("kind", "state_label", "rows", "bytes", "stale", "created_by", "created", "finished")
     list_filter = ("state", "kind")
     list_select_related = ("created_by",)
     list_before_template = "admin/training/export_links.html"

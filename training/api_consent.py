@@ -19,6 +19,7 @@ from coach.texts import consent_state, consent_wording
 from coach.wire import conversation_summary
 
 from . import consent
+from .wake import marks_soon
 
 router = Router(tags=["consent"])
 
@@ -70,6 +71,8 @@ def put_consent(request: HttpRequest, body: ConsentIn) -> Any:
         consent.withdrawn(user_id)
     elif not body.cloud:
         consent.cloud_withdrawn(user_id)
+    if not (body.training and body.cloud):
+        marks_soon()
     return consent_state(person)
 
 
@@ -81,4 +84,5 @@ def keep_out(request: HttpRequest, conversation_id: UUID, body: KeptOutIn) -> An
     )
     if body.kept_out:
         consent.kept_out(conversation_id)
+        marks_soon(at_once=True)
     return conversation_summary(conversation)

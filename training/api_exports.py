@@ -37,6 +37,7 @@ class ExportOut(Schema):
     bytes: int
     filter: dict[str, Any]
     manifest: dict[str, Any]
+    stale: datetime | None
     error: str
     created: datetime
     finished: datetime | None

@@ -8,6 +8,7 @@ from llm.wake import send_soon
 
 FOLLOW, COMPARE = "training.tasks_finetune.follow", "training.tasks_comparison.compare"
 EXPORT, BUILD = "training.tasks_data.run_export", "training.tasks_data.build_dataset"
+MARK = "training.tasks_consent.mark_exports"
 ASK = "training.tasks_review.ask_pair"
 
 
@@ -34,3 +35,8 @@ def export_soon(export_id: UUID) -> None:
 def build_soon(dataset_id: int) -> None:
     """Go on with a data set."""
     send_soon(BUILD, "default", dataset_id)
+
+
+def marks_soon(*, at_once: bool = False) -> None:
+    """Mark the files that hold what somebody took back just now (exports/marks.py)."""
+    send_soon(MARK, "default", at_once)

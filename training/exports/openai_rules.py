@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -22,7 +23,6 @@ EPOCHS = 3  # what OpenAI takes for files of some hundred examples when it is le
 _MESSAGE_TOKENS = 4  # what the format adds to each
 ROLES = ("system", "developer", "user", "assistant")
 _KEYS = frozenset(("role", "content", "name", "weight"))
-_USUAL = ["system", "user", "assistant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,22 @@ def examine(messages: Any) -> Examined:
     detail = _malformed(messages)
     if detail:
         return Examined("malformed", detail)
-    tokens = sum(estimate_tokens(message["content"]) + _MESSAGE_TOKENS for message in messages)
+    return _fitting(sum(estimate_tokens(message["content"]) + _MESSAGE_TOKENS for message in messages))
+
+
+def answered(system: str, user: str, answer: str) -> Examined:
+    """One example of these three texts; as `examine`, whose rules for roles and order it keeps by its shape."""
+    for number, text in enumerate((system, user, answer), start=1):
+        if not text or text.isspace():
+            return Examined("malformed", f"message {number} has no text")
+    return _fitting(_tokens(system) + estimate_tokens(user) + estimate_tokens(answer) + 3 * _MESSAGE_TOKENS)
+
+
+# Of system texts there are few.
+_tokens = lru_cache(maxsize=64)(estimate_tokens)
+
+
+def _fitting(tokens: int) -> Examined:
     if tokens > MOST_TOKENS:
         return Examined("too_long", f"about {tokens} tokens, at most {MOST_TOKENS} are allowed", tokens)
     return Examined(tokens=tokens)
@@ -61,8 +76,6 @@ def _malformed(messages: Any) -> str:
 
 def _wrong_order(roles: Sequence[str]) -> str:
     """system first or not at all, then user and assistant in turn, the last one is the assistant's."""
-    if roles == _USUAL:
-        return ""
     spoken = [role for role in roles if role in ("user", "assistant")]
     if len(roles) - len(spoken) > 1 or (len(roles) != len(spoken) and roles[0] in ("user", "assistant")):
         return "the system message must be the first, and the only one"

@@ -97,6 +97,7 @@ def data(export: Export) -> dict[str, Any]:
         "bytes": export.bytes,
         "filter": export.filter,
         "manifest": export.manifest if done else {},
+        "stale": export.stale,
         "error": export.error,
         "created": export.created,
         "finished": export.finished,

@@ -16,7 +16,7 @@ from .tally import Line, Lines, Tally
 
 def lines(wanted: TurnFilter, tally: Tally) -> Lines:
     """A question that was answered twice is there twice, each time with its answer."""
-    rows = (row for batch in batches(wanted) for row in batch)
+    rows = (row for batch in batches(wanted, prompts=False) for row in batch)
     for _conversation, turns in groupby(rows, key=attrgetter("conversation")):
         yield _line(list(turns), tally)
 

@@ -106,6 +106,8 @@ class Export(models.Model):
 
     filter      training/filters.py; manifest: ids' hash, filter, counts in and out with reasons, SHA-256 of the file
     path        relative to the data folder; removed with the row
+    stale       set when somebody in it took consent back, kept the conversation out or deleted it: no training on it
+    looked      what the last look for that saw (exports/marks.py)
     """
 
     class Kind(models.TextChoices):
@@ -134,6 +136,8 @@ class Export(models.Model):
     manifest = models.JSONField(default=dict)
     error = models.TextField(_("what went wrong"), blank=True)
     cancel_requested = models.BooleanField(default=False)
+    stale = models.DateTimeField(_("consent was taken back"), null=True)
+    looked = models.CharField(max_length=60, blank=True)
     schedule = models.ForeignKey("ExportSchedule", null=True, on_delete=models.SET_NULL, related_name="exports")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created = models.DateTimeField(_("created"), auto_now_add=True)
