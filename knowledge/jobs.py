@@ -231,6 +231,7 @@ def _later(held: QuerySet[Job], later: Later) -> None:
 
 
 def _end(rows: QuerySet[Job], state: Job.State, code: str = "", sentence: str = "") -> int:
-    if sentence:
-        log.warning("a job ends as %s: %s", state, sentence)
-    return rows.update(state=state, owner="", error_code=code, error=sentence, finished=timezone.now())
+    ended = rows.update(state=state, owner="", error_code=code, error=sentence, finished=timezone.now())
+    if ended and sentence:
+        log.warning("%d jobs end as %s: %s", ended, state, sentence)
+    return ended

@@ -91,7 +91,7 @@ def test_a_killed_worker_is_followed_by_another_and_writes_nothing_more(job: Job
     assert now(job).found == 2
 
 
-def test_three_deaths_at_the_same_place_are_the_end(job: Job) -> None:
+def test_three_deaths_at_the_same_place_are_the_end(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     def dies(held: jobs.Slice) -> None:
         raise KeyboardInterrupt
 
@@ -101,6 +101,9 @@ def test_three_deaths_at_the_same_place_are_the_end(job: Job) -> None:
         Job.objects.filter(pk=job.pk).update(beat=timezone.now() - jobs.LOST - timedelta(seconds=1))
     assert jobs.forgotten() == []
     assert (now(job).state, job.error_code) == (Job.State.FAILED, "lost")
+    assert caplog.text.count("three times") == 1
+    assert jobs.forgotten() == []
+    assert caplog.text.count("three times") == 1, "nothing ended this time"
 
 
 def test_an_index_that_is_away_is_asked_again_and_then_named(job: Job) -> None:
