@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -42,6 +43,17 @@ CONVERSATIONS = {
 }
 
 
+# Of other subjects each: what brings three new sources is rare, and two such turns say little.
+OTHER_SUBJECTS = (
+    "What helps me to recover from stress?",
+    "How do I prepare for a difficult conversation?",
+    "How do I listen better to other people?",
+    "How do I find out what I value most?",
+    "What can I do about impostor feelings?",
+    "How do I plan my career?",
+    "How do I say no to more work?",
+    "How do I sleep better?",
+)
 READING_SECONDS = 3.0  # a coachee reads the answer before the next question
 # A follow-up that finds what the conversation has seen already.
 FOLLOW_UPS = {
@@ -79,13 +91,15 @@ async def _turn(socket: ClientConnection, conversation: str, text: str, seen: se
             raise RuntimeError(f"the turn ended as {event}")
 
 
-async def _conversation(application: Application, language: str, token: str) -> list[Turn]:
+async def _conversation(
+    application: Application, language: str, token: str, questions: Sequence[str] = ()
+) -> list[Turn]:
     body = {"coach": "personal", "language": language}
     made = await asyncio.to_thread(application.call, "POST", "/api/v1/conversations", token=token, body=body)
     headers = {"Authorization": f"Bearer {token}"}
     seen: set[int] = set()
     async with connect(application.socket_url, additional_headers=headers, proxy=None) as socket:
-        texts = (*CONVERSATIONS[language], FOLLOW_UPS[language])
+        texts = questions or (*CONVERSATIONS[language], FOLLOW_UPS[language])
         turns = []
         for text in texts:
             turns.append(await _turn(socket, made["id"], text, seen))
@@ -105,6 +119,9 @@ def measure_model(application: Application) -> list[Row]:
         turns = asyncio.run(_conversation(application, language, token))
         later += turns[1:]
         rows.append(_row(f"first words, embedded model, {language}", turns[1:], note=_note(turns)))
+    turns = asyncio.run(_conversation(application, "en", token, OTHER_SUBJECTS))
+    later += turns[1:]
+    rows.append(_row("first words, embedded model, other subjects", turns[1:], note=_note(turns)))
     rows.append(_row("first words, embedded model, median of later turns", later, 5))
     rows.append(_row("… of turns that bring three new sources or more", [turn for turn in later if turn.new >= 3], 3))
     rows.append(_row("… of turns that bring none", [turn for turn in later if not turn.new], 1))

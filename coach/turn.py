@@ -41,8 +41,8 @@ from .token_joiner import Emit, TokenJoiner
 PASSAGES = 4
 # Seconds of prompt reading a turn may cost, and its bounds in tokens (DESIGN.md, prompt economy). All that is new
 # counts: the question and the words around it, too.
-READ_SECONDS = 2.1
-FRESH_TOKENS = (110, 1600)
+READ_SECONDS = 2.3
+FRESH_TOKENS = (120, 1600)
 SLOW_PROMPT_SPEED = 75.0  # tokens a second: the embedded model on two cores, until it is measured
 
 
