@@ -102,13 +102,14 @@ def test_frozen_never_changes(talks, ada, tmp_path):
 
 
 def test_the_same_turns_give_the_same_set(talks):
-    def parts() -> tuple[dict, list]:
-        frozen = services.freeze(dataset=approved(built(seed=7)))
+    def parts(seed: int) -> tuple[dict, list]:
+        frozen = services.freeze(dataset=approved(built(seed=seed)))
         return frozen.manifest["files"], list(frozen.examples.order_by("turn").values_list("turn", "split"))
 
-    assert parts() == parts()
-    other = services.freeze(dataset=approved(built(seed=8)))
-    assert list(other.examples.order_by("turn").values_list("turn", "split")) != parts()[1]
+    first = parts(7)
+    assert parts(7) == first
+    # Of so few conversations another seed may well make the same parts.
+    assert any(parts(seed)[1] != first[1] for seed in range(8, 16))
 
 
 def test_no_overlap_between_the_parts(talks):

@@ -521,9 +521,9 @@ def test_an_example_of_three_texts_is_examined_like_any(texts):
     assert openai_rules.answered(*texts) == openai_rules.examine(messages)
 
 
-def test_files_without_prompts_do_not_read_them(consented):
+def test_what_a_file_does_not_hold_is_not_read(consented):
     turn = make_turn(consented)
     shown(turn, Message("user", "Hello"))
-    [[plain]] = rows.batches(kinds.wanted("csv", {}), prompts=False)
+    [[plain]] = rows.batches(kinds.wanted("csv", {}), without=("provenance", "created"))
     [[whole]] = rows.batches(kinds.wanted("csv", {}))
-    assert plain == whole._replace(provenance="") and whole.provenance
+    assert plain == whole._replace(provenance="", created="") and whole.provenance and whole.created

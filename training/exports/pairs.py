@@ -18,6 +18,7 @@ from ..filters import TurnFilter
 from .rows import Row, batches, plain_id, raters_answers
 
 AT_ONCE = 2000  # questions
+_UNUSED = set(Row._fields) - {"id", "conversation", "position"}
 
 Place = tuple[UUID, int]
 
@@ -38,7 +39,7 @@ class Question:
 
 def questions(wanted: TurnFilter, within: Sequence[UUID] | None = None) -> Iterator[Question]:
     """Every question with an answer that passes (within some conversations only); streamed."""
-    rows = (row for batch in batches(wanted, within) for row in batch)
+    rows = (row for batch in batches(wanted, within, without=_UNUSED) for row in batch)
     grouped = (list(turns) for _key, turns in groupby(rows, key=lambda row: (row.conversation, row.position)))
     while some := list(islice(grouped, AT_ONCE)):
         yield from _together(some, wanted)
@@ -99,8 +100,8 @@ def _ideal(groups: list[list[Row]]) -> tuple[list[Pair], set[UUID]]:
 
 
 def _place(row: Row) -> Place:
-    return UUID(plain_id(row.conversation)), row.position
+    return UUID(str(row.conversation)), row.position
 
 
 def _uuid(row: Row) -> UUID:
-    return UUID(plain_id(row.id))
+    return UUID(str(row.id))

@@ -13,10 +13,12 @@ from ..filters import TurnFilter
 from .rows import Row, batches, moment, plain_id
 from .tally import Line, Lines, Tally
 
+_UNUSED = ("language", "model", "provenance", "reasons", "comment", "coach", "coach_prompt")
+
 
 def lines(wanted: TurnFilter, tally: Tally) -> Lines:
     """A question that was answered twice is there twice, each time with its answer."""
-    rows = (row for batch in batches(wanted, prompts=False) for row in batch)
+    rows = (row for batch in batches(wanted, without=_UNUSED) for row in batch)
     for _conversation, turns in groupby(rows, key=attrgetter("conversation")):
         yield _line(list(turns), tally)
 

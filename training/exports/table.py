@@ -36,7 +36,7 @@ _FORMULA = tuple("=+-@＝＋－＠\t\r\n|%")
 def lines(wanted: TurnFilter, tally: Tally) -> Lines:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="")
-    for batch in batches(wanted, prompts=False):
+    for batch in batches(wanted, without=("provenance",)):
         tally.read += len(batch)
         for row in batch:
             writer.writerow(_cells(row))
