@@ -74,7 +74,7 @@ async def run_turn(context: TurnContext, emit: Emit, stop: asyncio.Event | None 
             return _outcome(context, draft, Turn.State.FAILED, failure_code=error.code, failure=message)
         finally:
             draft.timings["total"] = time.perf_counter() - started
-    return _outcome(context, draft, Turn.State.DONE, **await _checked(context, draft, emit))
+        return _outcome(context, draft, Turn.State.DONE, **await _checked(context, draft, emit))
 
 
 def _outcome(context: TurnContext, draft: Draft, state: Turn.State, **extra: Any) -> Outcome:

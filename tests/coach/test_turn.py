@@ -154,6 +154,14 @@ async def test_an_answer_that_no_source_supports_says_so(use: Any) -> None:
     assert outcome.answer == "Caesar bred silver dolphins in Gaul for all his children."
 
 
+async def test_what_is_said_of_the_answer_is_in_its_language(use: Any) -> None:
+    use(FakeLanguageModel(text="Caesar födde upp silverdelfiner i Gallien åt alla sina barn."))
+    outcome = await run_turn(replace(context("Hur börjar jag med en vana?"), language="sv"), Events())
+    assert [told["message"] for told in outcome.notices] == [
+        "Källorna som hittades säger inget om det här. Svaret är modellens eget."
+    ]
+
+
 async def test_while_documents_are_read_in_nothing_found_says_so(use: Any, found: dict[str, SearchResult]) -> None:
     use(FakeLanguageModel(text="A thought. What would help?"))
     found["result"] = SearchResult(passages=(), covered=False, unread=12)
