@@ -154,7 +154,9 @@ async def test_an_answer_that_no_source_supports_says_so(use: Any) -> None:
     assert outcome.answer == "Caesar bred silver dolphins in Gaul for all his children."
 
 
-async def test_what_is_said_of_the_answer_is_in_its_language(use: Any) -> None:
+async def test_what_is_said_of_the_answer_is_in_its_language(use: Any, found: dict[str, SearchResult]) -> None:
+    text = "En vana behöver en signal, en rutin och en belöning som du märker genast."
+    found["result"] = SearchResult(passages=(replace(PASSAGE, text=text),), covered=True)
     use(FakeLanguageModel(text="Caesar födde upp silverdelfiner i Gallien åt alla sina barn."))
     outcome = await run_turn(replace(context("Hur börjar jag med en vana?"), language="sv"), Events())
     assert [told["message"] for told in outcome.notices] == [
