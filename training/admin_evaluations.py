@@ -92,7 +92,11 @@ def _answer_charts(runs: Sequence[EvaluationRun]) -> list[Chart]:
 
 def _chart(key: str, title: str, runs: Sequence[EvaluationRun], values: Mapping[str, list[float | None]]) -> Chart:
     labels = [date_format(run.created, "j.n. H:i") for run in runs]
-    return line_chart(key=key, title=title, labels=labels, series=values, write=lambda value: number_format(value, 2))
+    return line_chart(key=key, title=title, labels=labels, series=values, write=_two)
+
+
+def _two(value: float) -> str:
+    return number_format(round(value, 2), 2)
 
 
 def _names(groups: Iterable[Mapping[str, Any]]) -> list[str]:

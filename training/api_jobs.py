@@ -41,4 +41,4 @@ def get_job(request: HttpRequest, job_id: str) -> Any:
     found = long_jobs.find(request.user, job_id)
     if found is None:
         raise NotFound
-    return found.to_json()
+    return found

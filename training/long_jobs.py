@@ -6,7 +6,7 @@ An id is the kind and the key, `finetune-3f0c…` or `dataset-12`; a bare UUID i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -43,13 +43,6 @@ class LongJob:
     created: datetime
     finished: datetime | None
     page: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **asdict(self),
-            "created": self.created.isoformat(),
-            "finished": self.finished.isoformat() if self.finished else None,
-        }
 
 
 @dataclass(frozen=True, slots=True)
