@@ -19,7 +19,7 @@ from django.utils.translation import gettext, override
 from knowledge import retrieval
 from knowledge.choosing import worth_showing
 from knowledge.types import SearchResult
-from llm import moderation, policy
+from llm import first_words, moderation, policy
 from llm.errors import LanguageModelError
 from llm.health import prompt_speed, token_ratio
 from llm.registry import language_model
@@ -125,6 +125,23 @@ async def _answer(context: TurnContext, draft: Draft, emit: Emit, started: float
     if allowed != models and not context.private:
         await notice(draft, emit, "limit", context.allowance.message)
     models = allowed
+    with first_words.awaited():
+        found = await _grounded(context, draft, emit, models, started)
+    joiner = TokenJoiner(emit)
+    try:
+        if not found.covered and asks_for_knowledge(context.question, context.language):
+            draft.answer = prompting.not_covered(context.language)
+            joiner.add(draft.answer)
+        await asking.stream(context, draft, emit, joiner, models, started)
+        await joiner.flush()
+    finally:
+        await joiner.close()
+
+
+async def _grounded(
+    context: TurnContext, draft: Draft, emit: Emit, models: Sequence[ModelId], started: float
+) -> SearchResult:
+    """Search, judge, and show the sources that the model is given."""
     found, verdict = await asyncio.gather(
         _search(context, draft, started),
         moderation.moderate(context.question, context.language, private=_stays(context)),
@@ -143,15 +160,7 @@ async def _answer(context: TurnContext, draft: Draft, emit: Emit, started: float
         passages = [passage for passage in worth if known is None or passage.chunk in known]
         number_sources(context, draft, passages, fresh_tokens(models, context.language))
     await emit("sources", {"sources": [source_data(s, draft.scores.get(s.n)) for s in draft.sources]})
-    joiner = TokenJoiner(emit)
-    try:
-        if not found.covered and asks_for_knowledge(context.question, context.language):
-            draft.answer = prompting.not_covered(context.language)
-            joiner.add(draft.answer)
-        await asking.stream(context, draft, emit, joiner, models, started)
-        await joiner.flush()
-    finally:
-        await joiner.close()
+    return found
 
 
 def _stays(context: TurnContext) -> bool:

@@ -2,7 +2,7 @@
 
 Everything above costs per chunk (LangChain 70 µs, the switcher's time-out 25 µs), so text that comes within
 25 ms of other text is made one chunk down here, where a token costs 8 µs. The first text is never held back.
-With many answers at once the pieces grow, so that there is time for the first words of others (docs/adr/0009).
+With many answers at once, and with many whose first word is awaited, the pieces grow (docs/adr/0009).
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from typing import Any
 
 import orjson
 
-JOIN_SECONDS, LONGEST_JOIN_SECONDS = 0.025, 0.1
-JOIN_SECONDS_PER_ANSWER = 0.002
+from llm import first_words
+
+JOIN_SECONDS, LONGEST_JOIN_SECONDS = 0.025, 0.3
+JOIN_SECONDS_PER_ANSWER, JOIN_SECONDS_PER_AWAITED = 0.002, 0.015
+MOST_ANSWERS, FEW_AWAITED = 50, 2  # what counts of those, and from where these count
 
 Chunk = dict[str, Any]
 
@@ -46,8 +49,11 @@ async def chat_chunks(body: AsyncIterator[bytes]) -> AsyncIterator[Chunk]:
 
 
 def join_seconds() -> float:
-    """How long text may be held back: 25 ms, with more than 12 answers at once more, never over 100 ms."""
-    return min(max(JOIN_SECONDS, JOIN_SECONDS_PER_ANSWER * _running), LONGEST_JOIN_SECONDS)
+    """How long text may be held back: 25 ms; with more than 12 answers at once more, up to 100 ms; up to 300 ms when
+    the first words of others are awaited, 15 ms for each."""
+    answers = JOIN_SECONDS_PER_ANSWER * min(_running, MOST_ANSWERS)
+    others = JOIN_SECONDS_PER_AWAITED * max(0, first_words.count() - FEW_AWAITED)
+    return min(max(JOIN_SECONDS, answers + others), LONGEST_JOIN_SECONDS)
 
 
 def text_of(chunk: Chunk) -> str | None:

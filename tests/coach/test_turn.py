@@ -16,7 +16,7 @@ from coach.questions import is_question, standalone
 from coach.selectors import KnownSource, TurnContext
 from coach.turn import final_event, fresh_tokens, run_turn
 from knowledge.types import Passage, SearchResult
-from llm import health
+from llm import first_words, health
 from llm.errors import ServerFailed
 from llm.tokens import prompt_tokens
 from llm.types import ModelId, Place, Usage
@@ -102,6 +102,26 @@ async def test_sources_come_before_the_text_and_the_answer_cites_them(use: Any) 
     assert [new.n for new in outcome.new_sources] == [1]
     assert "[1] A habit needs a cue" in model.requests[0].messages[-1].content
     assert final_event(outcome)[0] == "done"
+
+
+async def test_the_first_word_counts_as_awaited_until_the_sources_are_shown(
+    use: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awaited: list[int] = []
+
+    async def search(*_args: Any, **_kwargs: Any) -> SearchResult:
+        awaited.append(first_words.count())
+        return SearchResult(passages=(PASSAGE,), covered=True)
+
+    async def emit(type_: str, _data: dict[str, Any]) -> None:
+        if type_ in ("sources", "token"):
+            awaited.append(first_words.count())
+
+    monkeypatch.setattr(turn_module.retrieval, "search", search)
+    use(FakeLanguageModel(text="A cue starts it [1]."))
+    await run_turn(context(), emit)
+    assert awaited[:2] == [1, 1]
+    assert set(awaited[2:]) == {0}
 
 
 async def test_a_passage_keeps_its_number_and_is_not_sent_again(use: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm import first_words
 from llm.providers import sse
 
 Chunk = dict[str, Any]
@@ -139,4 +141,14 @@ async def test_with_many_answers_at_once_the_pieces_grow_and_shrink_again(waits:
     assert (longest[0], longest[11], longest[24], longest[-1]) == (0.025, 0.025, 0.05, 0.1)
     for answer in answers:
         await answer.aclose()  # type: ignore[attr-defined]
+    assert sse.join_seconds() == 0.025
+
+
+def test_whoever_awaits_a_first_word_goes_before_the_smoothness_of_other_texts() -> None:
+    with ExitStack() as others:
+        seconds = []
+        for _n in range(40):
+            others.enter_context(first_words.awaited())
+            seconds.append(round(sse.join_seconds(), 3))
+    assert (seconds[0], seconds[2], seconds[11], seconds[-1]) == (0.025, 0.025, 0.15, 0.3)
     assert sse.join_seconds() == 0.025
