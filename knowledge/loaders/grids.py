@@ -63,6 +63,15 @@ class Grid:
             return OUTSIDE
         return self.fields[row * (len(self.xs) - 1) + column]
 
+    def touches(self, other: Grid) -> bool:
+        """Whether the two have a part of the page in common."""
+        return (
+            self.xs[0] < other.xs[-1]
+            and other.xs[0] < self.xs[-1]
+            and self.ys[-1] < other.ys[0]
+            and other.ys[-1] < self.ys[0]
+        )
+
 
 def could_be(across: Sequence[Edge], upright: Sequence[Edge]) -> bool:
     """Whether there are lines enough for two rows and two columns; the outer ones may be missing at the sides."""

@@ -1,7 +1,8 @@
 """Tables of a PDF page: what its ruled lines enclose becomes rows of cells, the rest stays running text.
 
-Only lines make a table here. Columns of words without them may as well be two columns of prose, and a table that is
-none does more harm than one that is missed. PDFium gives lines and letters; grids.py finds what they enclose.
+Columns of words without lines may as well be two columns of prose, and a table that is none does more harm than one
+that is missed: few of them are tables here (pdf_columns.py). PDFium gives lines and letters; grids.py finds what they
+enclose.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from dataclasses import dataclass, replace
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-from .grids import OUTSIDE, SNAP, Cell, Edge, Grid, could_be, grids
+from . import pdf_columns
+from .grids import OUTSIDE, SNAP, Cell, Grid, could_be, grids
+from .pdf_columns import Columns
+from .pdf_geometry import Matrix, Point, apply, boxes, edges, height_of, turn_of
 
 # Of a document: pages whose letters are looked at one by one (10 ms each), and seconds of processor time in all.
 MOST_PAGES, SECONDS = 3000, 30.0
 # Of a page.
-MOST_OBJECTS, MOST_SEGMENTS, MOST_LETTERS, MOST_GRIDS = 20_000, 20_000, 60_000, 50
-_DEPTH = 3  # of forms within forms
-_STRAIGHT = 1.0  # points by which a line may lean
+MOST_LETTERS, MOST_GRIDS, MOST_BOXES = 60_000, 50, 3000
 # A field with more is no cell but a part of the page: frames, columns, boxes around paragraphs.
 _LONGEST_CELL = 1500
 # Boxes that touch leave gaps between them, a table hardly any: one corner at most.
@@ -33,9 +35,6 @@ _LONGEST_REPEATED = 200
 _LONGEST_BETWEEN = 120
 _HEAD, _FOOT = 0.3, 0.7  # of a page's height: where a table begins and ends that goes over two pages
 _BLANK, _RUNNING = -2, -1  # owners of letters that are in no grid
-Point = tuple[float, float]
-Matrix = tuple[float, float, float, float, float, float]
-_SAME: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +77,28 @@ class TableFinder:
         self._clean = clean
         self._pages, self._seconds = MOST_PAGES, SECONDS
 
-    def parts(self, page: pdfium.PdfPage, words: pdfium.PdfTextPage) -> tuple[Part, ...]:
-        """The page's text with its tables, in order; () when it has none. Raises PdfiumError."""
+    def parts(self, page: pdfium.PdfPage, words: pdfium.PdfTextPage, text: str) -> tuple[Part, ...]:
+        """The page's text with its tables, in order; () when it has none. Raises PdfiumError.
+
+        text    as PDFium gives it: its lines are counted
+        """
         if self._pages <= 0 or self._seconds <= 0:
             return ()
         started = time.process_time()
         try:
-            turn = _turn(page)
-            across, upright = _edges(page, turn)
-            if not could_be(across, upright):
+            turn = turn_of(page)
+            across, upright = edges(page, turn)
+            ruled = grids(across, upright)[:MOST_GRIDS] if could_be(across, upright) else []
+            columns = _columns(words, text, turn)[:MOST_GRIDS]
+            if not ruled and not columns:
                 return ()
             self._pages -= 1
-            found = grids(across, upright)[:MOST_GRIDS]
-            return _Letters(words, turn, found, self._clean).parts(_height(page, turn)) if found else ()
+            letters = _Letters(words, turn, ruled, () if ruled else columns, self._clean)
+            if ruled and columns:
+                tables = letters.ruled_tables()
+                columns = [one for one in columns if not any(one.grid.touches(table) for table in tables)]
+                letters = _Letters(words, turn, tables, columns, self._clean) if columns else letters
+            return letters.parts(height_of(page, turn))
         finally:
             self._seconds -= time.process_time() - started
 
@@ -119,101 +127,12 @@ def _length(parts: Sequence[Part]) -> int:
     return sum(len(part.strip()) for part in parts if isinstance(part, str))
 
 
-# --- lines ---------------------------------------------------------------------------------------
-
-
-def _turn(page: pdfium.PdfPage) -> Matrix:
-    """From the page's own coordinates to those of a reader, who sees it turned."""
-    turns: dict[int, Matrix] = {
-        90: (0.0, -1.0, 1.0, 0.0, 0.0, 0.0),
-        180: (-1.0, 0.0, 0.0, -1.0, 0.0, 0.0),
-        270: (0.0, 1.0, -1.0, 0.0, 0.0, 0.0),
-    }
-    return turns.get(page.get_rotation(), _SAME)
-
-
-def _height(page: pdfium.PdfPage, turn: Matrix) -> Point:
-    """Where the reader's page ends below and above."""
-    left, bottom, right, top = page.get_mediabox()
-    ends = (_apply(turn, left, bottom)[1], _apply(turn, right, top)[1])
-    return min(ends), max(ends)
-
-
-def _times(inner: Matrix, outer: Matrix) -> Matrix:
-    a, b, c, d, e, f = inner
-    return (*_apply(outer, a, b, 0), *_apply(outer, c, d, 0), *_apply(outer, e, f))
-
-
-def _apply(matrix: Matrix, x: float, y: float, moved: int = 1) -> Point:
-    a, b, c, d, e, f = matrix
-    return a * x + c * y + e * moved, b * x + d * y + f * moved
-
-
-def _edges(page: pdfium.PdfPage, turn: Matrix) -> tuple[list[Edge], list[Edge]]:
-    """Lines across and upright, those of filled boxes among them; none of a page that is a drawing."""
-    across: list[Edge] = []
-    upright: list[Edge] = []
-    segments = 0
-    for number, (path, matrix) in enumerate(_paths(page, turn)):
-        count = raw.FPDFPath_CountSegments(path)
-        segments += max(0, count)
-        if number > MOST_OBJECTS or segments > MOST_SEGMENTS:
-            return [], []
-        for (x, y), (to_x, to_y) in _lines(path, count, matrix):
-            if abs(y - to_y) <= _STRAIGHT < abs(x - to_x):
-                across.append(Edge((y + to_y) / 2, min(x, to_x), max(x, to_x)))
-            elif abs(x - to_x) <= _STRAIGHT < abs(y - to_y):
-                upright.append(Edge((x + to_x) / 2, min(y, to_y), max(y, to_y)))
-    return across, upright
-
-
-def _paths(page: pdfium.PdfPage, turn: Matrix) -> Iterator[tuple[object, Matrix]]:
-    """Paths that are drawn, with the matrix to the reader's coordinates; at most MOST_OBJECTS are looked at."""
-    looked = 0
-    waiting = [(page.raw, turn, 0, raw.FPDFPage_CountObjects, raw.FPDFPage_GetObject)]
-    while waiting:
-        holder, outer, depth, count, get = waiting.pop()
-        for at in range(min(count(holder), MOST_OBJECTS - looked)):
-            looked += 1
-            found = get(holder, at)
-            kind = raw.FPDFPageObj_GetType(found)
-            if kind == raw.FPDF_PAGEOBJ_FORM and depth < _DEPTH:
-                within = _times(_matrix(found), outer)
-                waiting.append((found, within, depth + 1, raw.FPDFFormObj_CountObjects, raw.FPDFFormObj_GetObject))
-            elif kind == raw.FPDF_PAGEOBJ_PATH and _is_drawn(found):
-                yield found, _times(_matrix(found), outer)
-
-
-def _matrix(found: object) -> Matrix:
-    matrix = raw.FS_MATRIX()
-    if not raw.FPDFPageObj_GetMatrix(found, matrix):
-        return _SAME
-    return matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f
-
-
-def _is_drawn(path: object) -> bool:
-    fill, stroke = ctypes.c_int(), ctypes.c_int()
-    return bool(raw.FPDFPath_GetDrawMode(path, fill, stroke) and (fill.value or stroke.value))
-
-
-def _lines(path: object, count: int, matrix: Matrix) -> Iterator[tuple[Point, Point]]:
-    """The straight segments of a path."""
-    x, y = ctypes.c_float(), ctypes.c_float()
-    first = last = (0.0, 0.0)
-    for at in range(count):
-        segment = raw.FPDFPath_GetPathSegment(path, at)
-        if not raw.FPDFPathSegment_GetPoint(segment, x, y):
-            continue
-        point = _apply(matrix, x.value, y.value)
-        kind = raw.FPDFPathSegment_GetType(segment)
-        if kind == raw.FPDF_SEGMENT_MOVETO:
-            first = point
-        elif kind == raw.FPDF_SEGMENT_LINETO:
-            yield last, point
-        last = point
-        if raw.FPDFPathSegment_GetClose(segment):
-            yield point, first
-            last = first
+def _columns(words: pdfium.PdfTextPage, text: str, turn: Matrix) -> list[Columns]:
+    """A row of three cells is three boxes for PDFium, a line of prose is one: most pages end at that."""
+    count = raw.FPDFText_CountRects(words, 0, -1)
+    if not text.count("\n") + pdf_columns.LEAST_ROWS < count <= MOST_BOXES:
+        return []
+    return pdf_columns.find(boxes(words, turn, count))
 
 
 # --- letters -------------------------------------------------------------------------------------
@@ -225,8 +144,18 @@ class _Letters:
     _runs: (owner, text); an owner is a number of `_owners`, _RUNNING or _BLANK.
     """
 
-    def __init__(self, words: pdfium.PdfTextPage, turn: Matrix, found: Sequence[Grid], clean: Clean) -> None:
-        self._grids, self._clean = found, clean
+    def __init__(
+        self,
+        words: pdfium.PdfTextPage,
+        turn: Matrix,
+        ruled: Sequence[Grid],
+        columns: Sequence[Columns],
+        clean: Clean,
+    ) -> None:
+        self._grids = [*ruled, *(one.grid for one in columns)]
+        self._flush = dict(enumerate((one.flush for one in columns), start=len(ruled)))
+        self._words, self._clean = words, clean
+        self._first: dict[int, int] = {}  # of each owner: the number of its first letter
         self._owners: dict[tuple[int, int], int] = {}
         self._runs: list[tuple[int, str]] = []
         self._level: dict[int, float] = {}  # of each grid: how far its writing goes across
@@ -246,12 +175,13 @@ class _Letters:
                 continue
             now = owner
             if raw.FPDFText_GetCharBox(words, at, left, right, bottom, top):
-                x, y = _apply(turn, (left.value + right.value) / 2, (bottom.value + top.value) / 2)
+                x, y = apply(turn, (left.value + right.value) / 2, (bottom.value + top.value) / 2)
                 now = self._owner(x, y)
                 if now == owner:
                     self._follow(now, x - before[0], y - before[1])
                 before = (x, y)
             if now != owner:
+                self._first.setdefault(now, at)
                 self._runs += [(owner, "".join(run)), (_BLANK, "".join(blanks))]
                 owner, run, blanks = now, [], []
             run += [*blanks, letter]
@@ -271,6 +201,20 @@ class _Letters:
 
     def parts(self, height: Point) -> tuple[Part, ...]:
         """() when no grid is a table. height: where the page ends below and above."""
+        tables: dict[int, tuple[Part, ...]] = {}
+        for number, texts in self._tables().items():
+            grid = self._grids[number]
+            if number not in self._flush:
+                tables[number] = _parts_of(grid, texts, height)
+            elif rows := self._rows_of_words(number, grid, texts):
+                tables[number] = (_table(grid, rows, height),)
+        return self._assembled(tables) if tables else ()
+
+    def ruled_tables(self) -> list[Grid]:
+        return [self._grids[number] for number in self._tables() if number not in self._flush]
+
+    def _tables(self) -> dict[int, dict[int, str]]:
+        """Of each grid that is one the texts of its cells."""
         written: dict[int, list[str]] = {}
         for owner, text in self._runs:
             written.setdefault(owner, []).append(text)
@@ -279,12 +223,33 @@ class _Letters:
         for (number, cell), owner in self._owners.items():
             cells[number][cell] = self._clean(_paired("\n".join(written.get(owner, [])))).strip()
             sideways[number] += self._plumb.get(owner, 0.0) - self._level.get(owner, 0.0)
-        tables = {
-            number: _parts_of(grid, cells[number], height)
+        return {
+            number: cells[number]
             for number, grid in enumerate(self._grids)
             if sideways[number] <= 0 and _is_table(grid, cells[number])
         }
-        return self._assembled(tables) if tables else ()
+
+    def _rows_of_words(self, number: int, grid: Grid, texts: dict[int, str]) -> list[list[str]]:
+        rows = [[texts.get(row * grid.columns + at, "") for at in range(grid.columns)] for row in range(grid.rows)]
+
+        def named() -> bool:
+            """The first column may be in the header's letters, too."""
+            starts = range(0, len(grid.cells), grid.columns)
+            first, *others = (self._fonts(number, range(at + 1, at + grid.columns)) for at in starts)
+            return len(first) == 1 and not any(first & other for other in others)
+
+        return pdf_columns.as_table(rows, flush=self._flush[number], named=named)
+
+    def _fonts(self, number: int, cells: Sequence[int]) -> set[tuple[bytes, int]]:
+        """Names and weights of the letters that these cells begin with."""
+        found = set()
+        for cell in cells:
+            owner = self._owners.get((number, cell))
+            if owner in self._first:
+                name = ctypes.create_string_buffer(100)
+                raw.FPDFText_GetFontInfo(self._words, self._first[owner], name, 100, None)
+                found.add((name.value, raw.FPDFText_GetFontWeight(self._words, self._first[owner])))
+        return found
 
     def _assembled(self, tables: dict[int, tuple[Part, ...]]) -> tuple[Part, ...]:
         """Each table where its first letter stood."""
@@ -350,7 +315,10 @@ def _parts_of(grid: Grid, texts: dict[int, str], height: Point) -> tuple[Part, .
     while skip in titles and grid.rows - skip > 2:
         skip += 1
     captions = [titles[row] for row in range(skip) if titles[row]]
-    rows = tuple(tuple(row) for row in table[skip:] if any(row))
+    return (*captions, _table(grid, [row for row in table[skip:] if any(row)], height))
+
+
+def _table(grid: Grid, rows: Sequence[Sequence[str]], height: Point) -> Table:
     low, high = height
     top, bottom = ((high - y) / max(high - low, 1.0) for y in (grid.ys[0], grid.ys[-1]))
-    return (*captions, Table(rows, tuple(x - grid.xs[0] for x in grid.xs), top, bottom))
+    return Table(tuple(map(tuple, rows)), tuple(x - grid.xs[0] for x in grid.xs), top, bottom)

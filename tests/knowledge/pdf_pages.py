@@ -12,6 +12,7 @@ _FONTS = (
     b"<< /Type /Font /Subtype /Type0 /BaseFont /HYSMyeongJo-Medium /Encoding /UniKS-UTF16-H "
     b"/DescendantFonts [<< /Type /Font /Subtype /CIDFontType0 /BaseFont /HYSMyeongJo-Medium /DW 1000 "
     b"/CIDSystemInfo << /Registry (Adobe) /Ordering (Korea1) /Supplement 1 >> >>] >>",
+    b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold /Encoding /WinAnsiEncoding >>",
 )
 
 
@@ -22,9 +23,9 @@ class Page:
         self.turned = turned
         self._drawn: list[bytes] = []
 
-    def words(self, x: float, y: float, text: str, size: float = 10) -> Page:
+    def words(self, x: float, y: float, text: str, size: float = 10, *, bold: bool = False) -> Page:
         for number, line in enumerate(text.split("\n")):
-            font, shown = ("/F1", b"")
+            font, shown = ("/F3" if bold else "/F1", b"")
             if all(ord(letter) < 256 for letter in line):
                 escaped = line.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
                 shown = b"(" + escaped.encode("cp1252") + b")"
@@ -70,7 +71,8 @@ def pdf(*pages: Page) -> bytes:
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(page.stream), page.stream))
         objects.append(
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] /Rotate %d /Contents %d 0 R "
-            b"/Resources << /Font << /F1 3 0 R /F2 4 0 R >> >> >>" % (WIDTH, HEIGHT, page.turned, len(objects))
+            b"/Resources << /Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R >> >> >>"
+            % (WIDTH, HEIGHT, page.turned, len(objects))
         )
         kids.append(b"%d 0 R" % len(objects))
     objects[1] = b"<< /Type /Pages /Count %d /Kids [%s] >>" % (len(kids), b" ".join(kids))

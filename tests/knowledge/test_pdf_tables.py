@@ -1,4 +1,4 @@
-"""Tables of PDF pages: ruled ones stay tables, everything else stays text."""
+"""Tables of PDF pages: ruled ones stay tables, other lines make none; without lines: test_pdf_columns.py."""
 
 from __future__ import annotations
 
@@ -226,11 +226,6 @@ def empty_form() -> Page:
     return Page().table(60, 100, (100, 100, 100, 100), [["Name", "", "", ""], ["", "", "", ""], ["Sign", "", "", ""]])
 
 
-def columns() -> Page:
-    """Without lines."""
-    return Page().cells(60, 100, WIDTHS, ROWS)
-
-
 def sideways() -> Page:
     """Read from top to bottom on a page that is not turned."""
     page = Page()
@@ -238,9 +233,7 @@ def sideways() -> Page:
     return page
 
 
-@pytest.mark.parametrize(
-    "page", [frame(), underlined(), boxes(), boxes_apart(), chart(), empty_form(), columns(), sideways()]
-)
+@pytest.mark.parametrize("page", [frame(), underlined(), boxes(), boxes_apart(), chart(), empty_form(), sideways()])
 def test_other_lines_make_no_table(tmp_path: Path, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     with_tables = load(tmp_path, pdf(page), ".pdf").text
     monkeypatch.setattr(pdf_tables, "MOST_PAGES", 0)
