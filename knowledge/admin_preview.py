@@ -10,13 +10,15 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.functions import Substr
 
-from . import database, lexical
+from . import database, lexical, stored
 from .admin_pictures import has_pages
 from .models import Chunk, Document, DocumentText, IndexGeneration, Splitting
 
 PASSAGES_ON_A_PAGE = 40
 # Of what stands between two passages (headings, lists of references) so much is shown on either side.
 MOST_BETWEEN = 1500
+# Of one passage. A deck of slides in a PDF has a dozen in one; each picture is drawn as it scrolls into sight.
+MOST_PICTURES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,21 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class ChunkState:
-    """A passage with what the search has of it."""
+    """A passage with what the search has of it, and the pages it stands on."""
 
     chunk: Chunk
     in_words: bool
     in_vectors: bool
+    pages: tuple[int, ...] = ()
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The pages whose pictures stand beside it."""
+        return self.pages[:MOST_PICTURES]
+
+    @property
+    def not_shown(self) -> int:
+        return len(self.pages) - len(self.shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +81,9 @@ def preview(document: Document, *, splitting_id: str = "", page: str = "", chunk
     found = pages.get_page(_page_with(chunks, chunk) or page)
     some: list[Chunk] = list(found.object_list)
     segments = _segments(document, some, pages.count)
-    numbers = sorted({chunk.page for chunk in some if chunk.page}) if has_pages(document) else []
-    return Preview(found, _states(document, some, live), segments, chosen, splittings, numbers)
+    states = _states(document, some, live)
+    numbers = sorted({number for state in states for number in state.shown}) if has_pages(document) else []
+    return Preview(found, states, segments, chosen, splittings, numbers)
 
 
 def _page_with(chunks: QuerySet[Chunk], chunk: str) -> int | None:
@@ -81,6 +94,7 @@ def _page_with(chunks: QuerySet[Chunk], chunk: str) -> int | None:
 def _states(document: Document, chunks: Sequence[Chunk], live: IndexGeneration | None) -> list[ChunkState]:
     known = words_known([chunk.pk for chunk in chunks])
     ready = document.state == Document.State.READY
+    pages = _pages(document, chunks)
     return [
         ChunkState(
             chunk,
@@ -89,9 +103,18 @@ def _states(document: Document, chunks: Sequence[Chunk], live: IndexGeneration |
             live is not None
             and chunk.splitting_id == live.splitting_id
             and (ready or chunk.position < document.chunks_done),
+            pages[at],
         )
-        for chunk in chunks
+        for at, chunk in enumerate(chunks)
     ]
+
+
+def _pages(document: Document, chunks: Sequence[Chunk]) -> list[tuple[int, ...]]:
+    """A passage that began on one page may end on another (`splitting`), its row tells where it began."""
+    if not any(chunk.page for chunk in chunks):
+        return [()] * len(chunks)
+    found = stored.pages_of(document.pk, [(chunk.start, chunk.end) for chunk in chunks])
+    return [pages or ((chunk.page,) if chunk.page else ()) for chunk, pages in zip(chunks, found, strict=True)]
 
 
 def words_known(chunks: Collection[int]) -> set[int]:

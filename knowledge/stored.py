@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
+
+import orjson
+from django.db.models import TextField
+from django.db.models.functions import Cast
 
 from .loaders.types import Block, LoadedDocument
 from .models import Chunk, DocumentText
@@ -38,6 +43,22 @@ def load(document_id: UUID) -> LoadedDocument | None:
     text, packed = found
     blocks = unpack(packed) if packed else _from_passages(document_id, text)
     return LoadedDocument("", text, blocks) if blocks else None
+
+
+def pages_of(document_id: UUID, spans: Sequence[tuple[int, int]]) -> list[tuple[int, ...]]:
+    """Of each stretch of the text, (start, end), the numbers of the pages that it has words on, in order.
+
+    () where the format has no pages, and for rows from before blocks were stored.
+    """
+    # Of a book of 100,000 blocks the field's own decoder took 130 ms, this 40.
+    raw = DocumentText.objects.filter(document=document_id).values_list(Cast("blocks", TextField()), flat=True).first()
+    rows = orjson.loads(raw or "{}").get("blocks", [])
+    starts = [row[0] for row in rows]
+    found: list[tuple[int, ...]] = []
+    for start, end in spans:
+        some = rows[max(0, bisect_right(starts, start) - 1) : bisect_right(starts, end - 1)]
+        found.append(tuple(sorted({page for _, last, _, page in some if page and last > start})))
+    return found
 
 
 def _from_passages(document_id: UUID, text: str) -> tuple[Block, ...]:

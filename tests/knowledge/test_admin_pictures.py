@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from knowledge import admin_pictures
+from knowledge import admin_pictures, stored
+from knowledge.admin_preview import MOST_PICTURES, preview
 from knowledge.loaders import errors, pdf_picture, sandbox
-from knowledge.models import Chunk, Document
+from knowledge.loaders.pdf import load
+from knowledge.models import Chunk, Document, DocumentText
 from knowledge.services import add_document
+from knowledge.splitting import split
 from tests.knowledge.files import encrypted_pdf
 from tests.knowledge.panel import document_of, read, staff, text_of
 from tests.knowledge.pdf_pages import Page, pdf
@@ -173,6 +176,90 @@ def test_the_pages_of_the_passages_stand_beside_them(panel: Client, document: Do
     text = text_of(panel, path, view="text")
     assert path_of(document, 1) not in text
     assert f'id="text-{chunks[0].pk}"' in text
+
+
+def cut(document: Document, *, with_blocks: bool = True) -> list[Chunk]:
+    """As the worker reads it, a token for each word."""
+    read(document, passages=1)
+    splitting = Chunk.objects.get(document=document).splitting
+    loaded = load(Path(document.file.path))
+    Chunk.objects.filter(document=document).delete()
+    blocks = stored.pack(loaded.blocks) if with_blocks else {}
+    DocumentText.objects.filter(document=document).update(text=loaded.text, blocks=blocks)
+    return Chunk.objects.bulk_create(
+        Chunk(
+            document=document,
+            splitting=splitting,
+            position=at,
+            start=one.start,
+            end=one.end,
+            text=one.text,
+            page=one.page,
+            tokens=one.tokens,
+        )
+        for at, one in enumerate(split(loaded, lambda text: len(text.split())))
+    )
+
+
+def slides(pages: int) -> bytes:
+    return pdf(*(Page().words(60, 80, f"Slide {n} says little", 30) for n in range(1, pages + 1)))
+
+
+def passage_of(page: str, chunk: Chunk) -> str:
+    return page.partition(f'id="passage-{chunk.pk}"')[2].partition("</li>")[0]
+
+
+def test_a_passage_over_two_pages_shows_both(panel: Client, base: Any) -> None:
+    long = "\n".join(f"Line {n} of the first page says a little more than the one before it." for n in range(12))
+    three = pdf(Page().words(60, 80, long), Page().words(60, 80, "The end of it."), Page().words(60, 80, long))
+    document = pdf_of(base, three)
+    first, second = cut(document)
+    assert [first.page, second.page] == [1, 3]
+    page = text_of(panel, f"/admin/knowledge/document/{document.pk}/change/")
+    places = [page.index(path_of(document, number)) for number in (1, 2, 3)]
+    assert places == sorted(places)
+    assert 'data-on-pages="1 2 "' in page
+    assert 'data-on-pages="3 "' in page
+    both = passage_of(page, first)
+    assert 'href="#page-1" data-goto="1">page 1</a>' in both
+    assert 'href="#page-2" data-goto="2">page 2</a>' in both
+    assert "#page-3" not in both
+    assert "not shown" not in page
+    figure = page.partition('id="page-2"')[2].partition("</figure>")[0]
+    assert 'alt="Page 2 of the file"' in figure
+    assert ">page 2</figcaption>" in figure
+    assert panel.get(path_of(document, 2)).status_code == 200
+    as_text = passage_of(text_of(panel, f"/admin/knowledge/document/{document.pk}/change/", view="text"), first)
+    assert "page 1 · page 2" in as_text
+    assert "#page-" not in as_text
+
+
+def test_of_a_passage_over_many_pages_the_first_are_shown(panel: Client, base: Any) -> None:
+    document = pdf_of(base, slides(MOST_PICTURES + 2))
+    (only,) = cut(document)
+    page = text_of(panel, f"/admin/knowledge/document/{document.pk}/change/")
+    assert page.count("<figure") == MOST_PICTURES
+    assert path_of(document, MOST_PICTURES + 1) not in page
+    assert "2 more pages are not shown" in passage_of(page, only)
+    text = passage_of(text_of(panel, f"/admin/knowledge/document/{document.pk}/change/", view="text"), only)
+    assert f"page {MOST_PICTURES + 2}" in text, "all of them"
+    assert "not shown" not in text
+
+
+def test_a_document_from_before_its_blocks_were_stored_shows_where_its_passages_begin(base: Any) -> None:
+    document = pdf_of(base, slides(2))
+    cut(document, with_blocks=False)
+    found = preview(document)
+    assert ([one.pages for one in found.passages], found.pictures) == ([(1,)], [1])
+
+
+def test_the_pages_of_a_stretch(base: Any) -> None:
+    document = pdf_of(base, slides(3))
+    cut(document)
+    text = DocumentText.objects.get(document=document).text
+    second, third = text.index("Slide 2"), text.index("Slide 3")
+    spans = [(0, 5), (second, third), (second, third + 1), (0, len(text))]
+    assert stored.pages_of(document.pk, spans) == [(1,), (2,), (2, 3), (1, 2, 3)]
 
 
 def test_a_file_without_pages_shows_its_text(panel: Client, base: Any) -> None:
