@@ -81,10 +81,11 @@ def search(monkeypatch: pytest.MonkeyPatch, chunks: list[Chunk]) -> dict[str, An
 
 
 def run(turn: Turn, **change: str) -> Any:
+    """With transaction=True only: Channels closes a connection in a transaction, and PostgreSQL's is gone then."""
     return async_to_sync(replay)(turn.pk, Change(**change))
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_without_a_change_the_model_gets_the_same_bytes(turn: Turn, model: FakeLanguageModel) -> None:
     counts = [Turn.objects.count(), Source.objects.count(), PromptMessage.objects.count()]
     found = run(turn)
@@ -99,13 +100,13 @@ def test_without_a_change_the_model_gets_the_same_bytes(turn: Turn, model: FakeL
     assert turn.answer == "A loop [1]."
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_another_prompt_takes_the_place_of_the_opening(turn: Turn, model: FakeLanguageModel) -> None:
     run(turn, prompt="Be strict.")
     assert tuple(model.requests[0].messages) == (Message("system", "Be strict."), PROMPT[1])
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("where", ["*", "other"])
 def test_another_search_changes_what_is_shown_with_the_question(
     turn: Turn, model: FakeLanguageModel, search: dict[str, Any], base: KnowledgeBase, where: str
@@ -121,7 +122,7 @@ def test_another_search_changes_what_is_shown_with_the_question(
     assert Source.objects.count() == 1
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_a_private_conversation_goes_to_no_cloud(
     turn: Turn, model: FakeLanguageModel, search: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +135,7 @@ def test_a_private_conversation_goes_to_no_cloud(
         run(turn, model="fake:model")
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_what_goes_wrong_is_said(turn: Turn, model: FakeLanguageModel) -> None:
     with pytest.raises(ReplayFailed, match="no knowledge base “gone”"):
         run(turn, search="gone")
