@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
-from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -16,9 +14,10 @@ from django.views.decorators.http import require_safe
 from coach.models import Coach
 from llm.charts import Chart, bar_chart, line_chart
 
-from .review import trends
+from .review import funnel_counts, trends
 from .review.frame import guarded, page
-from .review.funnel import Among, Step, funnel
+from .review.funnel import Step
+from .wake import count_soon
 
 PERIODS = (0, 30, 90, 365)
 MOST_REASONS = 5
@@ -39,10 +38,14 @@ def funnel_view(request: HttpRequest) -> HttpResponse:
     coaches = list(Coach.objects.all())
     coach = next((coach.slug for coach in coaches if coach.slug == given.get("coach")), "")
     language = next((code for code, _name in settings.LANGUAGES if code == given.get("language")), "")
-    since = timezone.now() - timedelta(days=days) if days else None
+    kept = funnel_counts.kept(days=days, coach=coach, language=language)
+    if kept.due:
+        count_soon(days=days, coach=coach, language=language)
     context = {
         "title": _("From turns to examples"),
-        "steps": [_bar(step) for step in funnel(Among(since, coach, language))],
+        "kept": kept,
+        "address": request.get_full_path(),
+        "steps": [_bar(step) for step in kept.steps],
         "periods": PERIODS,
         "days": days,
         "coaches": coaches,

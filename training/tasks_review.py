@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from .review import asking
+from .review import asking, funnel_counts
 from .wake import pair_soon
 
 
@@ -17,6 +17,12 @@ def ask_pair(batch: str) -> None:
         more, wait = True, asking.BUSY_SECONDS
     if more:
         pair_soon(batch, seconds=wait)
+
+
+@shared_task(queue="default", name="training.tasks_review.count_funnel", ignore_result=True)
+def count_funnel(days: int, coach: str, language: str) -> None:
+    """Lost, it is asked for again by the next look at the page."""
+    funnel_counts.recount(days=days, coach=coach, language=language)
 
 
 @shared_task(queue="default", name="training.tasks_review.sweep_pairs", ignore_result=True)

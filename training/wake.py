@@ -9,7 +9,7 @@ from llm.wake import send_soon
 FOLLOW, COMPARE = "training.tasks_finetune.follow", "training.tasks_comparison.compare"
 EXPORT, BUILD = "training.tasks_data.run_export", "training.tasks_data.build_dataset"
 MARK = "training.tasks_consent.mark_exports"
-ASK = "training.tasks_review.ask_pair"
+ASK, COUNT = "training.tasks_review.ask_pair", "training.tasks_review.count_funnel"
 
 
 def follow_soon(job_id: UUID | str, *, seconds: float = 0.0) -> None:
@@ -25,6 +25,11 @@ def compare_soon(comparison_id: int) -> None:
 def pair_soon(batch: str, *, seconds: float = 0.0) -> None:
     """Ask for the next pair of answers of a batch."""
     send_soon(ASK, "training", batch, seconds=seconds)
+
+
+def count_soon(*, days: int, coach: str, language: str) -> None:
+    """Count the funnel of this choice."""
+    send_soon(COUNT, "default", days, coach, language)
 
 
 def export_soon(export_id: UUID) -> None:

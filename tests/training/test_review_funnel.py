@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from coach.models import Rating, RatingReason, Turn
 from tests.training.review_people import agree, talk_of, turn_in
+from training import tasks_review, wake
 from training.filters import TurnFilter
-from training.models import DataSet, Example
-from training.review import trends
+from training.models import DataSet, Example, FunnelCount
+from training.review import funnel_counts, trends
 from training.review.funnel import Among, funnel
 
 pytestmark = pytest.mark.django_db
@@ -135,3 +136,63 @@ def test_pages_without_any_rating(ada: Any, client: Client) -> None:
     client.force_login(ada)
     for name in ("training_trends", "training_funnel", "training_leaderboard", "training_agreement"):
         assert client.get(reverse(f"admin:{name}")).status_code == 200
+
+
+# --- many turns: counted by a worker -------------------------------------------------------------
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """More turns than are counted at once; gives what is sent to workers."""
+    sent: list[tuple[str, Any]] = []
+    monkeypatch.setattr(funnel_counts, "FEW", 2)
+    monkeypatch.setattr("training.wake.send_soon", lambda task, _queue, *arguments: sent.append((task, arguments)))
+    return sent
+
+
+def seen(client: Client, **wanted: str) -> str:
+    return client.get(reverse("admin:training_funnel"), wanted).content.decode()
+
+
+def test_few_turns_are_counted_while_the_page_is_loaded(turns: list[Turn], ada: Any, client: Client) -> None:
+    client.force_login(ada)
+    page = seen(client)
+    assert 'data-step="frozen"' in page and "Counted " in page and "data-over" in page and "data-finetune" not in page
+    assert not FunnelCount.objects.exists()
+
+
+def test_many_turns_are_counted_by_a_worker_and_the_page_has_the_last_count(
+    turns: list[Turn], many: list[tuple[str, Any]], ada: Any, client: Client
+) -> None:
+    client.force_login(ada)
+    page = seen(client, language="en")
+    assert "data-step" not in page and "Counting" in page and 'data-finetune="/admin/' in page
+    assert many == [(wake.COUNT, (0, "", "en"))]
+    seen(client, language="en")
+    assert len(many) == 1  # one worker is enough
+
+    tasks_review.count_funnel(*many[0][1])
+    page = seen(client, language="en")
+    assert 'data-step="frozen"' in page and "Counting" not in page and "data-over" in page and len(many) == 1
+    row = FunnelCount.objects.get()
+    fresh = funnel(Among(language="en"))
+    assert funnel_counts.steps_of(row.steps) == fresh
+    assert [step[:2] for step in row.steps] == [[step.key, step.left] for step in fresh]
+    assert row.steps[1] == ["answered", 11, [["state", 1]]]  # reasons as codes: each reader has their own language
+
+    Turn.objects.filter(pk=turns[0].pk).update(safety="elevated")
+    FunnelCount.objects.update(counted=timezone.now() - timedelta(minutes=6))
+    page = seen(client, language="en")
+    assert 'data-step="frozen"' in page and "Counting" in page and "data-over" not in page and len(many) == 2
+    tasks_review.count_funnel(*many[1][1])
+    kept = funnel_counts.kept(days=0, coach="", language="en")
+    assert (kept.old, kept.due) == (False, False)
+    assert {step.key: step.left for step in kept.steps}["unflagged"] == 2
+
+
+def test_a_lost_worker_is_followed_by_another(turns: list[Turn], many: list[tuple[str, Any]]) -> None:
+    choice: dict[str, Any] = {"days": 30, "coach": "personal", "language": ""}
+    assert [funnel_counts.kept(**choice).due for _look in range(2)] == [True, False]
+    FunnelCount.objects.update(asked=timezone.now() - timedelta(minutes=3))
+    kept = funnel_counts.kept(**choice)
+    assert (kept.due, kept.counted, list(kept.steps)) == (True, None, [])

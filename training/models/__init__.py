@@ -8,6 +8,7 @@ from .comparisons import Comparison, Promotion
 from .datasets import DataSet, Example, Export, ExportSchedule
 from .evaluation import EvaluationRun
 from .finetunes import FineTune, TunedModel
+from .funnel import FunnelCount
 from .reviews import AnswerPair, Choice, Review
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Export",
     "ExportSchedule",
     "FineTune",
+    "FunnelCount",
     "Promotion",
     "Review",
     "TunedModel",
