@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -54,6 +55,7 @@ class ComparisonAdmin(ModelAdmin):
         return [
             path("<int:object_id>/state/", wrap(require_safe(self.state_view)), name="training_comparison_state"),
             path("<int:object_id>/cancel/", wrap(require_POST(self.cancel_view)), name="training_comparison_cancel"),
+            path("<int:object_id>/retry/", wrap(require_POST(self.retry_view)), name="training_comparison_retry"),
             *super().get_urls(),
         ]
 
@@ -106,6 +108,7 @@ class ComparisonAdmin(ModelAdmin):
             "state": _state(row),
             "colour": COLOURS[_state(row)],
             "over": row.state not in (State.WAITING, State.RUNNING),
+            "can_retry": row.state in (State.FAILED, State.CANCELLED),
             "gates": selectors.gates_of(row),
             "measures": _shown(row.figures),
             "languages": [(code, _shown(found)) for code, found in row.figures.get("languages", {}).items()],
@@ -125,11 +128,17 @@ class ComparisonAdmin(ModelAdmin):
         return JsonResponse({"state": _state(row), **counts})
 
     def cancel_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return self._act(request, object_id, lambda row: services.cancel(comparison=row))
+
+    def retry_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return self._act(request, object_id, lambda row: compare_soon(services.retry(comparison=row).pk))
+
+    def _act(self, request: HttpRequest, object_id: int, act: Callable[[Comparison], object]) -> HttpResponse:
         row = self._row(request, object_id)
         if not self.has_change_permission(request):
             raise PermissionDenied
         try:
-            services.cancel(comparison=row)
+            act(row)
         except ComparisonError as error:
             messages.error(request, str(error))
         return redirect("admin:training_comparison_change", row.pk)

@@ -143,6 +143,15 @@ def cancel_comparison(request: HttpRequest, comparison_id: str) -> Any:
     return selectors.data(services.cancel(comparison=services.get(comparison_id)))
 
 
+@router.post("/comparisons/{comparison_id}/retry", response={202: ComparisonOut})
+def retry_comparison(request: HttpRequest, comparison_id: str) -> Any:
+    """Of one that failed or was cancelled only what is missing is asked."""
+    _staff(request, "training.change_comparison")
+    found = services.retry(comparison=services.get(comparison_id))
+    compare_soon(found.pk)
+    return 202, selectors.data(found)
+
+
 @router.get("/tuned-models", response=list[TunedModelOut])
 def list_tuned_models(request: HttpRequest) -> Any:
     """Newest first, with where each one is live."""

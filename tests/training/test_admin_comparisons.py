@@ -99,6 +99,36 @@ def test_how_long_it_takes_yet_by_its_pace(panel: Client) -> None:
     assert "12 minutes left" in panel.get(reverse("admin:training_comparison_change", args=[row.pk])).content.decode()
 
 
+def test_after_a_break_the_pace_begins_anew(panel: Client) -> None:
+    row = Comparison.objects.create(candidate=tuned("warm"), live="llamacpp", state="running", done=2, total=10)
+    address = reverse("admin:training_comparison_state", args=[row.pk])
+    for minutes in (24 * 60 + 4, 24 * 60):
+        pair = AnswerPair.objects.create(comparison=row, question="Q?", first="openai:ft-warm", second="llamacpp")
+        AnswerPair.objects.filter(pk=pair.pk).update(created=timezone.now() - timedelta(minutes=minutes))
+    assert panel.get(address).json()["left"] == ""
+    for minutes in (8, 4):
+        pair = AnswerPair.objects.create(comparison=row, question="Q?", first="openai:ft-warm", second="llamacpp")
+        AnswerPair.objects.filter(pk=pair.pk).update(created=timezone.now() - timedelta(minutes=minutes))
+    Comparison.objects.update(done=4)
+    assert panel.get(address).json()["left"] == "48 minutes left"
+
+
+def test_a_failed_one_has_a_button_to_try_it_again(panel: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr("training.admin_comparisons.compare_soon", sent.append)
+    row = Comparison.objects.create(candidate=tuned("warm"), live="llamacpp", state="failed", error="No answer.")
+    address = reverse("admin:training_comparison_retry", args=[row.pk])
+    page = reverse("admin:training_comparison_change", args=[row.pk])
+    assert f'action="{address}"' in panel.get(page).content.decode()
+    assert panel.get(address).status_code == 405
+    assert panel.post(address)["Location"] == page
+    row.refresh_from_db()
+    assert (row.state, row.error, sent) == ("waiting", "", [row.pk])
+    assert address not in panel.get(page).content.decode()
+    assert "failed or was cancelled" in panel.post(address, follow=True).content.decode()
+    assert sent == [row.pk]
+
+
 def test_figures_gates_and_answers(panel: Client) -> None:
     row = measured(tuned("warm"))
     page = panel.get(reverse("admin:training_comparison_change", args=[row.pk])).content.decode()

@@ -47,6 +47,10 @@ def test_start_look_and_cancel(panel: Client) -> None:
     assert _post(panel, f"/comparisons/{found['id']}/cancel").json()["state"] == "cancelled"
     again = _post(panel, f"/comparisons/{found['id']}/cancel")
     assert (again.status_code, again.json()["code"]) == (409, "over")
+    retried = _post(panel, f"/comparisons/{found['id']}/retry")
+    assert (retried.status_code, retried.json()["state"], retried.json()["finished"]) == (202, "waiting", None)
+    again = _post(panel, f"/comparisons/{found['id']}/retry")
+    assert (again.status_code, again.json()["code"]) == (409, "not_over")
 
 
 @pytest.mark.parametrize(

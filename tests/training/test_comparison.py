@@ -22,6 +22,7 @@ from training.comparison.errors import (
     BadOptions,
     CloudNotMeant,
     NothingToAsk,
+    NotOver,
     SameModel,
     StaleModel,
     WrongModel,
@@ -190,6 +191,51 @@ def test_a_model_that_does_not_answer_ends_it_in_one_sentence(models: Models) ->
     row.refresh_from_db()
     assert (row.state, row.error) == (State.FAILED, "ollama:live did not answer: The server is on fire.")
     assert row.passed is False
+
+
+def test_tried_again_it_asks_only_what_is_missing(models: Models) -> None:
+    live = models[ModelId("ollama", "live")]
+    row = services.start(candidate=tuned("warm"), options=SHORT)
+    with pytest.raises(NotOver):
+        services.retry(comparison=row)
+    assert run.run_slice(comparison_id=row.pk, seconds=0) is True  # one question
+    live.error = ServerFailed("The server is on fire.")
+    run.run_slice(comparison_id=row.pk)
+    row.refresh_from_db()
+    kept = row.pairs.order_by("pk").first()
+    assert (row.state, row.pairs.count()) == (State.FAILED, 3)  # two of them without an answer of one side
+    live.error = None
+    asked = {name: len(model.requests) for name, model in models.items()}
+
+    assert jobs.forgotten() == []
+    again = services.retry(comparison=row)
+    assert (again.state, again.error, again.finished, again.cancel_requested) == (State.WAITING, "", None, False)
+    assert list(again.pairs.all()) == [kept]
+    assert run.run_slice(comparison_id=row.pk) is False
+    row.refresh_from_db()
+    assert (row.state, row.pairs.count(), row.done, row.total) == (State.DONE, 6, 6, 6)
+    assert row.figures["errors"] == {"candidate": 0, "live": 0}
+    assert {len(model.requests) - asked[name] for name, model in models.items()} == {5}
+    with pytest.raises(NotOver):
+        services.retry(comparison=row)
+
+
+def test_a_cancelled_one_goes_on_and_a_stale_set_does_not(models: Models) -> None:
+    made = data_set()
+    row = services.start(candidate=tuned("warm"), dataset=made, options=SHORT)
+    run.run_slice(comparison_id=row.pk, seconds=0)
+    services.cancel(comparison=row)
+    made.stale = timezone.now()
+    made.save()
+    with pytest.raises(StaleModel):
+        services.retry(comparison=services.get(row.pk))
+    assert services.get(row.pk).state == State.CANCELLED
+    DataSet.objects.update(stale=None)
+    services.retry(comparison=services.get(row.pk))
+    run.run_slice(comparison_id=row.pk)
+    row.refresh_from_db()
+    assert (row.state, row.pairs.count()) == (State.DONE, 9)
+    assert {len(model.requests) for model in models.values()} == {9}
 
 
 def test_it_waits_for_an_adapter_that_is_being_loaded(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ ComparisonError           code               status
 ├── GateFailed            gate               409   a gate said no and there is no reason to do it although
 ├── AlreadyLive           live               409
 ├── NotLive               not_live           409
-└── AlreadyOver           over               409
+├── AlreadyOver           over               409
+└── NotOver               not_over           409   only one that failed or was cancelled is tried again
 """
 
 from __future__ import annotations
@@ -140,3 +141,10 @@ class AlreadyOver(ComparisonError):
 
     def __init__(self) -> None:
         super().__init__(_("This comparison is over already."))
+
+
+class NotOver(ComparisonError):
+    code, status = "not_over", 409
+
+    def __init__(self) -> None:
+        super().__init__(_("Only a comparison that failed or was cancelled can be tried again."))

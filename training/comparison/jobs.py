@@ -3,7 +3,8 @@
     waiting ──claim──► running ──────────────► done | failed | cancelled
        ▲                  │
        ├── slice is over ─┤   queues behind what else waits
-       └── worker lost ───┘   its lease runs out; what was answered is there as pairs of answers, the rest goes on
+       ├── worker lost ───┘   its lease runs out; what was answered is there as pairs of answers, the rest goes on
+       └── retry ──────────────────────────────────── failed | cancelled (services.py)
 
 Everything a holder writes is written only while the lease is its own.
 """

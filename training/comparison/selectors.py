@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
@@ -37,6 +37,8 @@ WHY = {
         "Not measured: only models of the embedded server say how probable an answer is to them."
     ),
 }
+
+BREAK = timedelta(hours=1)  # between two questions: it was not at work, so its pace begins after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +119,12 @@ def with_own_list() -> list[Coach]:
 
 
 def seconds_left(comparison: Comparison, *, now: datetime) -> float | None:
-    """At the pace since its first question; None while nobody can say."""
-    first = comparison.pairs.order_by("pk").values_list("created", flat=True).first()
-    if comparison.finished or comparison.done < 2 or first is None:
+    """At the pace since its first question, or since it was tried again; None while nobody can say."""
+    times = [*comparison.pairs.order_by("pk").values_list("created", flat=True), now]
+    begun = max((at for at in range(1, len(times)) if times[at] - times[at - 1] > BREAK), default=0)
+    if comparison.finished or len(times) < 2 or comparison.done - begun < 2 or begun == len(times) - 1:
         return None
-    pace = (now - first).total_seconds() / (comparison.done - 1)
+    pace = (now - times[begun]).total_seconds() / (comparison.done - begun - 1)
     return pace * (comparison.total - comparison.done)
 
 

@@ -1,10 +1,11 @@
-"""Start and cancel comparisons; a worker does the work (run.py)."""
+"""Start, cancel and try comparisons again; a worker does the work (run.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -16,7 +17,17 @@ from llm.errors import UnknownModel
 from training.models import Comparison, DataSet, Example, TunedModel
 
 from . import promotions
-from .errors import AlreadyOver, BadOptions, CloudNotMeant, NotFound, NothingToAsk, SameModel, StaleModel, WrongModel
+from .errors import (
+    AlreadyOver,
+    BadOptions,
+    CloudNotMeant,
+    NotFound,
+    NothingToAsk,
+    NotOver,
+    SameModel,
+    StaleModel,
+    WrongModel,
+)
 from .options import Options
 from .promotions import check_model
 
@@ -58,6 +69,28 @@ def cancel(*, comparison: Comparison) -> Comparison:
     over = waiting.update(state=State.CANCELLED, cancel_requested=True, finished=timezone.now())
     if not over and not rows.filter(state=State.RUNNING).update(cancel_requested=True):
         raise AlreadyOver
+    comparison.refresh_from_db()
+    return comparison
+
+
+def retry(*, comparison: Comparison) -> Comparison:
+    """One that failed or was cancelled waits for a worker again; the edge wakes one.
+
+    What both models answered is kept; a question to which one of them gave nothing is asked again. Raises NotOver, and
+    what `start` says of a candidate or data set that cannot be used any more.
+    """
+    check_model(comparison.candidate)
+    if comparison.dataset is not None:
+        models = f"{comparison.candidate.model},{comparison.live}"
+        _check_data(comparison.dataset, models, Options.from_json(comparison.options))
+    rows = Comparison.objects.filter(pk=comparison.pk, state__in=(State.FAILED, State.CANCELLED))
+    values = {"error": "", "cancel_requested": False, "finished": None, "lease_owner": "", "lease_until": None}
+    with transaction.atomic():
+        if not rows.update(state=State.WAITING, **values):
+            raise NotOver
+        told = comparison.pairs.values_list("pk", "figures")
+        silent = [pk for pk, one in told if any(one.get(side, {}).get("error") for side in ("first", "second"))]
+        comparison.pairs.filter(pk__in=silent).delete()
     comparison.refresh_from_db()
     return comparison
 
