@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from coach.errors import Refusal
 from coach.models import Coach
 
+from .comparison.questions import said_before
 from .review import asking, choosing
 from .review.errors import WrongReview
 from .review.frame import guarded, page
@@ -49,6 +50,7 @@ def choose_view(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "title": _("Choose blind"),
         "pair": pair,
+        "earlier": said_before(pair, sources=False) if pair else [],
         "left": pairs.order_by().count() if pair else 0,
         "language": language,
         "languages": settings.LANGUAGES,

@@ -171,7 +171,7 @@ class DataSetAdmin(ModelAdmin):
             "state": state,
             "states": [(value, label, sums[value], value == state) for value, label in Example.State.choices],
             "page": page,
-            "rows": [_row(example, original) for example in page],
+            "rows": [_row(example, original, bool(dataset.filter.get("history"))) for example in page],
             "limits": _(LIMITS),
             "may_change": dataset.state == State.REVIEW and self.has_change_permission(request),
             "review_config": {
@@ -242,11 +242,13 @@ def _parts(states: dict[str, dict[str, int]]) -> list[tuple[str, list[tuple[str,
     ]
 
 
-def _row(example: Example, original: bool) -> dict[str, Any]:
+def _row(example: Example, original: bool, history: bool) -> dict[str, Any]:
     """An example with its replaced parts to highlight, and the turn as it was for those who may read it."""
+    earlier = [message for message in example.prompt[:-1] if message["role"] != "system"] if history else []
     turn = example.turn if original else None
     return {
         "example": example,
+        "earlier": [(message["role"], _pieces(message["content"])) for message in earlier],
         "question": _pieces(question_of(example)),
         "answer": _pieces(example.answer),
         "rejected": _pieces(example.rejected),

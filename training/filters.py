@@ -24,6 +24,7 @@ from coach.models import AnswerEdit, Turn
 from .models import Review
 
 LONGEST = 100_000  # characters; more than any question or answer has
+MOST_HISTORY = 50_000  # tokens; OpenAI takes examples of 65,536
 
 # Why a turn is left out, in the order in which it is looked at: the first one counts.
 REASONS: dict[str, Any] = {
@@ -62,6 +63,7 @@ class TurnFilter:
     cloud           only of people who agreed to training at OpenAI, too: nothing else may be sent there
     ideal           a rater's ideal answer, or what the coachee made of the answer, makes a turn good whatever its
                     rating, `helpful` and length of answer
+    history         no condition: so many tokens of the conversation before go into an example (exports/history.py)
     """
 
     since: datetime | None = None
@@ -76,6 +78,7 @@ class TurnFilter:
     cloud: bool = False
     no_safety: bool = True
     ideal: bool = True
+    history: int = 0
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | None) -> TurnFilter:
@@ -254,4 +257,5 @@ _READ = {
     "cloud": _yes_or_no,
     "no_safety": _yes_or_no,
     "ideal": _yes_or_no,
+    "history": _whole(MOST_HISTORY),
 }

@@ -77,6 +77,23 @@ def test_only_the_answer_is_learned(tmp_path: Path) -> None:
     assert before.endswith("<|user|>habit 0<|end|><|assistant|>")
 
 
+def test_of_a_conversation_only_the_last_answer_is_learned(tmp_path: Path) -> None:
+    tokenizer = trainer_model.load_tokenizer(str(tiny.transformers_folder(tmp_path / "base")))
+    said = ["sleep badly", "Since when?", "a week", "What changed?", "and why?"]
+    prompt = [{"role": "user" if at % 2 == 0 else "assistant", "content": text} for at, text in enumerate(said)]
+    row = {"prompt": [{"role": "system", "content": "coach"}, *prompt], "answer": "Ask yourself.", "rejected": ""}
+    (item,), _ = trainer_data.encode(tokenizer, [trainer_data._checked(row, False)], 400)
+    assert tokenizer.decode(item.chosen.ids[item.chosen.start :]) == "Ask yourself.<|end|>"
+    before = tokenizer.decode(item.chosen.ids[: item.chosen.start])
+    assert all(text in before for text in said) and before.endswith("<|user|>and why?<|end|><|assistant|>")
+
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    told = trainer_loop.log_likelihoods(model, item.chosen)
+    assert len(told) == len(item.chosen.ids) - item.chosen.start  # what the loss is made of
+
+
 def test_a_long_conversation_loses_its_oldest_turns_first(tmp_path: Path) -> None:
     tokenizer = trainer_model.load_tokenizer(str(tiny.transformers_folder(tmp_path / "base")))
     turn = [{"role": "user", "content": "q" * 40}, {"role": "assistant", "content": "a" * 40}]

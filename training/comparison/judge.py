@@ -21,7 +21,7 @@ from llm.types import Account, ChatRequest, Message, ModelId
 from training.models import AnswerPair, Choice, Comparison
 
 from .asking import PATIENT, PURPOSE
-from .questions import EXAMPLE
+from .questions import EXAMPLE, said_before
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def choose_next(comparison: Comparison, model: ModelId, *, cloud: bool) -> bool:
 def _choose(pair: AnswerPair, model: ModelId, *, swapped: bool) -> None:
     answers = (pair.second_answer, pair.first_answer) if swapped else (pair.first_answer, pair.second_answer)
     text = _PROMPT.read_text(encoding="utf-8").format(
-        context=_last(pair), question=pair.question, first=answers[0], second=answers[1]
+        context=_context(pair), question=pair.question, first=answers[0], second=answers[1]
     )
     request = ChatRequest(
         messages=[Message("user", text)],
@@ -86,6 +86,7 @@ def _choose(pair: AnswerPair, model: ModelId, *, swapped: bool) -> None:
     Choice.objects.get_or_create(pair=pair, judge=str(model), swapped=swapped, defaults={"chosen": chosen})
 
 
-def _last(pair: AnswerPair) -> str:
-    """What the models were shown with the question: sources and all."""
-    return str(pair.prompt[-1]["content"]) if pair.prompt else pair.question
+def _context(pair: AnswerPair) -> str:
+    """What the models were shown with the question, sources and all, and what was said before."""
+    last = str(pair.prompt[-1]["content"]) if pair.prompt else pair.question
+    return "\n\n".join([*(f"{role}: {text}" for role, text in said_before(pair, sources=True)), last])

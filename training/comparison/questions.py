@@ -15,7 +15,7 @@ from coach import prompting
 from coach.prompting import NumberedSource, PastTurn
 from llm.types import Message
 from training.evaluation import wording
-from training.models import DataSet, Example
+from training.models import AnswerPair, DataSet, Example
 
 SUITE = Path(__file__).parent / "suite"
 LANGUAGES = ("en", "sv", "nb", "ko")
@@ -97,13 +97,17 @@ def _examples(dataset: DataSet, most: int, seed: int) -> list[Item]:
     keys = list(rows.order_by("pk").values_list("pk", flat=True))
     if len(keys) > most:
         keys = sorted(Random(seed).sample(keys, most))  # noqa: S311 - a sample, no secret
-    return [_example_item(row) for row in rows.filter(pk__in=keys).order_by("pk")]
+    # The opening of a preference's prompt has sources of its own, which are nobody's.
+    whole = dataset.kind == DataSet.Kind.ANSWERS
+    return [_example_item(row, whole=whole) for row in rows.filter(pk__in=keys).order_by("pk")]
 
 
-def _example_item(row: Example) -> Item:
+def _example_item(row: Example, *, whole: bool) -> Item:
+    """whole: sources shown earlier in the conversation count too."""
     messages = tuple(Message(one["role"], one["content"]) for one in row.prompt)
     last = messages[-1].content if messages else ""
-    sources = tuple(NumberedSource(int(n), "", text) for n, text in _SOURCE_LINE.findall(last))
+    asked = "\n".join(one.content for one in messages if one.role == "user") if whole else last
+    sources = tuple(NumberedSource(int(n), "", text) for n, text in _SOURCE_LINE.findall(asked))
     known = {source.n for source in sources}
     cited = tuple(dict.fromkeys(n for n in wording.citation_numbers(row.answer) if n in known))
     language = row.language or "en"
@@ -117,6 +121,17 @@ def _example_item(row: Example) -> Item:
         right=cited,
         reference=row.answer,
     )
+
+
+def said_before(pair: AnswerPair, *, sources: bool) -> list[tuple[str, str]]:
+    """(role, text) of the conversation that the question of a held-out example goes on from; whole, or as it was said
+    without the `sources` that were shown."""
+    dataset = pair.comparison.dataset if pair.comparison else None
+    if dataset is None or not dataset.filter.get("history") or pair.figures.get("kind") != EXAMPLE:
+        return []
+    said = [(one["role"], one["content"]) for one in pair.prompt[:-1] if one["role"] != "system"]
+    plain = () if sources else ("user",)
+    return [(role, _question_in(text, pair.language) if role in plain else text) for role, text in said]
 
 
 def _question_in(text: str, language: str) -> str:

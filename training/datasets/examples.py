@@ -13,6 +13,7 @@ from uuid import UUID
 from coach.models import Turn
 from coach.prompting import label
 
+from ..exports.history import Messages, before
 from ..exports.openai_rules import examine
 from ..exports.pairs import questions
 from ..exports.rows import Asked, Row, asked, batches, plain_id
@@ -21,7 +22,6 @@ from ..models import DataSet, Example
 from .personal import Replacer
 
 _SOURCE_LINE = re.compile(r"^\[\d+\] .*", re.MULTILINE)
-Messages = list[dict[str, str]]
 
 
 @dataclass(slots=True)
@@ -69,16 +69,17 @@ def make(dataset: DataSet, wanted: TurnFilter, conversations: Sequence[UUID]) ->
 def _answers(wanted: TurnFilter, conversations: Sequence[UUID], made: Made) -> Iterator[_Draft]:
     for batch in batches(wanted, conversations):
         made.turns += len(batch)
-        for row, shown in zip(batch, asked(batch), strict=True):
-            draft = _answer(row, shown)
+        examples = asked(batch)
+        for row, shown, past in zip(batch, examples, before(batch, examples, wanted), strict=True):
+            draft = _answer(row, shown, past)
             problem = _problem(draft, draft.answer)
             made.left_out[problem] += 1
             if not problem:
                 yield draft
 
 
-def _answer(row: Row, shown: Asked) -> _Draft:
-    prompt = [{"role": "system", "content": shown.system}, {"role": "user", "content": shown.user}]
+def _answer(row: Row, shown: Asked, past: Messages) -> _Draft:
+    prompt = [{"role": "system", "content": shown.system}, *past, {"role": "user", "content": shown.user}]
     turn, conversation = UUID(plain_id(row.id)), UUID(plain_id(row.conversation))
     return _Draft(turn, conversation, row.language, prompt, shown.answer)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from ..exports.openai_rules import not_learned
 from ..models import DataSet, Example
 from .errors import Changed, NotOpen
 
@@ -26,7 +27,7 @@ def lines(dataset: DataSet, split: str) -> Iterator[dict[str, Any]]:
             rejected = {"role": "assistant", "content": example.rejected}
             yield {"prompt": example.prompt, "chosen": [answer], "rejected": [rejected]}
         else:
-            yield {"messages": [*example.prompt, answer]}
+            yield {"messages": [*not_learned(example.prompt), answer]}
 
 
 def part_sha256(dataset: DataSet, split: str) -> tuple[str, int]:

@@ -30,6 +30,7 @@ _OWN = {
     "sibling": gettext_lazy("another answer to the same question is better"),
     "no_pair": gettext_lazy("no second answer to compare with"),
     "double": gettext_lazy("nearly the same as another one"),
+    "unsafe_past": gettext_lazy("a turn with a safety flag comes before it"),
     "damaged": gettext_lazy("its stored prompt is damaged"),
 }
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from coach.models import Coach
 
-from ..filters import LONGEST
+from ..filters import LONGEST, MOST_HISTORY
 from ..models import DataSet, Export
 
 HELPFUL = (
@@ -23,7 +23,18 @@ AGREED = (
     ("", gettext_lazy("training on this machine")),
     ("yes", gettext_lazy("training at OpenAI, too")),
 )
-NAMES = ("since", "until", "coaches", "languages", "min_rating", "helpful", "min_question", "min_answer", "cloud")
+NAMES = (
+    "since",
+    "until",
+    "coaches",
+    "languages",
+    "min_rating",
+    "helpful",
+    "min_question",
+    "min_answer",
+    "history",
+    "cloud",
+)
 
 
 class _Day(forms.DateInput):
@@ -47,6 +58,13 @@ class FilterForm(forms.Form):
     )
     min_answer = forms.IntegerField(
         label=gettext_lazy("Answer longer than (characters)"), required=False, min_value=0, max_value=LONGEST
+    )
+    history = forms.IntegerField(
+        label=gettext_lazy("Conversation so far, at most (tokens)"),
+        required=False,
+        min_value=0,
+        max_value=MOST_HISTORY,
+        widget=forms.NumberInput({"placeholder": 0}),
     )
     cloud = forms.ChoiceField(label=gettext_lazy("Agreed to"), required=False, choices=AGREED)
     languages = forms.MultipleChoiceField(

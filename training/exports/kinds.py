@@ -19,6 +19,7 @@ class Kind:
     end         of each line
 
     teaches     made to train models with: the flagged stay out whatever the filter says
+    history     an example can begin with the conversation before it; the others hold it anyway, or cannot
     """
 
     suffix: str
@@ -27,12 +28,13 @@ class Kind:
     head: bytes = b""
     end: bytes = b"\n"
     teaches: bool = True
+    history: bool = False
 
 
 GOOD, ALL = TurnFilter(), TurnFilter(min_rating=0, min_question=0, min_answer=0)
 KINDS: dict[str, Kind] = {
     Export.Kind.SESSIONS: Kind(".jsonl", ALL, sessions.lines, teaches=False),
-    Export.Kind.OPENAI: Kind(".jsonl", GOOD, openai.lines),
+    Export.Kind.OPENAI: Kind(".jsonl", GOOD, openai.lines, history=True),
     Export.Kind.PREFERENCES: Kind(".jsonl", replace(GOOD, min_rating=0), preferences.lines),
     Export.Kind.SHAREGPT: Kind(".jsonl", GOOD, sharegpt.lines),
     Export.Kind.CSV: Kind(".csv", ALL, table.lines, head=table.HEAD, end=b"\r\n", teaches=False),
@@ -51,4 +53,6 @@ def wanted(kind: str, given: dict[str, object] | None) -> TurnFilter:
         raise WrongFilter(_("Only conversations of people who agreed can leave: consented cannot be switched off."))
     if KINDS[kind].teaches and not found.no_safety:
         raise WrongFilter(_("Turns with a safety flag are not for training: no_safety cannot be switched off here."))
+    if found.history and not KINDS[kind].history:
+        raise WrongFilter(_("The conversation so far can be chosen for OpenAI exports and data sets of answers only."))
     return found

@@ -20,7 +20,7 @@ FEWEST_EXAMPLES = 10
 MOST_TOKENS = 65_536  # of one example, with gpt-4.1 and gpt-4o
 MOST_BYTES = 512 * 1024 * 1024
 EPOCHS = 3  # what OpenAI takes for files of some hundred examples when it is left to choose
-_MESSAGE_TOKENS = 4  # what the format adds to each
+MESSAGE_TOKENS = 4  # what the format adds to each
 ROLES = ("system", "developer", "user", "assistant")
 _KEYS = frozenset(("role", "content", "name", "weight"))
 
@@ -39,7 +39,7 @@ def examine(messages: Any) -> Examined:
     detail = _malformed(messages)
     if detail:
         return Examined("malformed", detail)
-    return _fitting(sum(estimate_tokens(message["content"]) + _MESSAGE_TOKENS for message in messages))
+    return _fitting(sum(estimate_tokens(message["content"]) + MESSAGE_TOKENS for message in messages))
 
 
 def answered(system: str, user: str, answer: str) -> Examined:
@@ -47,7 +47,12 @@ def answered(system: str, user: str, answer: str) -> Examined:
     for number, text in enumerate((system, user, answer), start=1):
         if not text or text.isspace():
             return Examined("malformed", f"message {number} has no text")
-    return _fitting(_tokens(system) + estimate_tokens(user) + estimate_tokens(answer) + 3 * _MESSAGE_TOKENS)
+    return _fitting(_tokens(system) + estimate_tokens(user) + estimate_tokens(answer) + 3 * MESSAGE_TOKENS)
+
+
+def not_learned(prompt: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages of a prompt for a line: OpenAI teaches every answer in it whose weight is not 0."""
+    return [message | {"weight": 0} if message["role"] == "assistant" else message for message in prompt]
 
 
 # Of system texts there are few.

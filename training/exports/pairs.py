@@ -4,7 +4,7 @@ rater."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from uuid import UUID
@@ -28,7 +28,7 @@ class Question:
     """The answers to one question that passed the filter, by their turns, and the pairs among them.
 
     beside      turns of the pairs that did not pass (rated low, perhaps), by the reason for which they did not
-    problem     why there is no pair: `no_pair` or `damaged`
+    problem     why there is no pair: `no_pair`, `damaged` or `unsafe_past`
     """
 
     turns: tuple[UUID, ...]
@@ -54,20 +54,37 @@ def _together(groups: list[list[Row]], wanted: TurnFilter) -> Iterator[Question]
     ideal = {pair.chosen_turn for pair in better}  # a rater's answer wins over that of the coachee
     found = [*better, *(pair for pair in again if pair.why != "edited" or pair.chosen_turn not in ideal)]
     named = {turn for pair in found for turn in (pair.chosen_turn, pair.rejected_turn)}
-    rows = Turn.objects.filter(pk__in=named).order_by().values_list("pk", "conversation_id", "position")
-    places = {turn: (conversation, position) for turn, conversation, position in rows}
+    rows = Turn.objects.filter(pk__in=named).order_by()
+    places = {
+        turn: (conversation, position)
+        for turn, conversation, position in rows.values_list("pk", "conversation_id", "position")
+    }
+    unsafe = _unsafe_past(places)
     at: defaultdict[Place, list[Pair]] = defaultdict(list)
     for pair in found:
-        if pair.chosen_turn not in places:
-            continue  # deleted in this moment
+        if pair.chosen_turn not in places or pair.chosen_turn in unsafe:
+            continue  # deleted in this moment, or its prompt holds what nothing may be learned from
         at[places[pair.chosen_turn]].append(pair)
     beside: defaultdict[Place, list[tuple[UUID, str]]] = defaultdict(list)
     for turn, why in wanted.why_not_each(list(named)).items():
         if why:
             beside[places[turn]].append((turn, why))
     for place, turns in passed.items():
-        problem = "damaged" if damaged.intersection(turns) else "no_pair"
+        problem = (
+            "damaged" if damaged.intersection(turns) else "unsafe_past" if unsafe.intersection(turns) else "no_pair"
+        )
         yield Question(turns, tuple(at[place]), tuple(beside[place]), problem)
+
+
+def _unsafe_past(places: Mapping[UUID, Place]) -> set[UUID]:
+    """Those of these turns whose prompt holds a turn with a safety flag."""
+    conversations = {conversation for conversation, _position in places.values()}
+    flagged = Turn.objects.filter(conversation__in=conversations).exclude(safety="").order_by()
+    unsafe = {str(turn) for turn in flagged.values_list("pk", flat=True)}
+    if not unsafe:
+        return set()
+    pasts = Turn.objects.filter(pk__in=places).order_by().values_list("pk", "provenance__history")
+    return {turn for turn, past in pasts if unsafe.intersection(past or ())}
 
 
 def _with_pairs(passed: Collection[Place]) -> list[Place]:

@@ -1,6 +1,6 @@
 """What is sent to OpenAI: the approved examples of a frozen set in its format, checked and priced before they go.
 
-answers      {"messages": [system, user, assistant]}
+answers      {"messages": [system, user, assistant]}; the conversation before them, if there is one, is not learned
 preferences  {"input": {"messages": […]}, "preferred_output": [assistant], "non_preferred_output": [assistant]}
 
 The same set gives the same bytes, so a file that was uploaded before a restart can be recognised by name and size.
@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from llm.models import Price
 from llm.prices import currency, price_of
-from training.exports.openai_rules import MOST_BYTES, examine, training_cost
+from training.exports.openai_rules import MOST_BYTES, examine, not_learned, training_cost
 from training.models import DataSet, Example
 
 from .errors import BadExample
@@ -138,7 +138,7 @@ def _checked(example: Example) -> int:
 
 def _line(example: Example) -> dict[str, Any]:
     if not example.rejected:
-        return {"messages": [*example.prompt, _answer(example.answer)]}
+        return {"messages": [*not_learned(example.prompt), _answer(example.answer)]}
     return {
         "input": {"messages": example.prompt},
         "preferred_output": [_answer(example.answer)],

@@ -37,6 +37,7 @@ class Command(BaseCommand):
         making.add_argument("--coach", action="append", dest="coaches", metavar="NAME")
         making.add_argument("--min-question", type=int, metavar="N")
         making.add_argument("--min-answer", type=int, metavar="N")
+        making.add_argument("--history", type=int, metavar="TOKENS", help="of the conversation before a turn")
         show = actions.add_parser("show", help="counts and the first examples")
         approve = actions.add_parser("approve", help="examples by their numbers, or --all that are proposed")
         reject = actions.add_parser("reject", help="examples by their numbers")
@@ -83,6 +84,7 @@ class Command(BaseCommand):
             "coaches",
             "min_question",
             "min_answer",
+            "history",
             "cloud",
         )
         dataset = services.create(

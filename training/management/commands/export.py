@@ -38,6 +38,7 @@ class Command(BaseCommand):
         parser.add_argument("--coach", action="append", dest="coaches", metavar="NAME", help="short name of a coach")
         parser.add_argument("--min-question", type=int, metavar="N", help="questions are longer than N characters")
         parser.add_argument("--min-answer", type=int, metavar="N", help="answers are longer than N characters")
+        parser.add_argument("--history", type=int, metavar="TOKENS", help="of the conversation before a turn")
         parser.add_argument("--json", action="store_true", help="the manifest as one JSON document on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -52,6 +53,7 @@ class Command(BaseCommand):
             "coaches",
             "min_question",
             "min_answer",
+            "history",
             "cloud",
         )
         given = {name: options[name] for name in names if options[name] is not None}
