@@ -36,9 +36,9 @@ from .turns import FIRST_GROUP, GROUP_DOCUMENTS, Turns
 
 log = logging.getLogger(__name__)
 
-EMBED_BATCH = 64  # fewer requests to Chroma, each of which it writes to disk
+EMBED_BATCH = 128  # fewer requests to Chroma, each of which it writes to disk
 # Batches that the embedding thread has at once: what a group brings, so that it has work while the next one is read.
-AHEAD = 8
+AHEAD = 4
 # A book gives way to others after so long; the speed is noted as often.
 BOOK_SECONDS, RATE_SECONDS, RATE_WINDOW = 20.0, 2.0, 60.0
 
