@@ -74,21 +74,33 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    top: float
+    ticks: Sequence[float]
     count: int
 
     def y(self, value: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / self.top)
+        low, high = self.ticks[0], self.ticks[-1]
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low))
 
     def x(self, position: float) -> float:
         """The middle of a step; steps lie side by side over the width."""
         return LEFT + (WIDTH - LEFT - RIGHT) * (position + 0.5) / self.count
 
 
-def line_chart(*, key: str, title: str, labels: Sequence[str], series: Mapping[str, Values], write: Write) -> Chart:
-    """One line a series, with gaps where a value is None; `write` formats a value for people."""
+def line_chart(
+    *,
+    key: str,
+    title: str,
+    labels: Sequence[str],
+    series: Mapping[str, Values],
+    write: Write,
+    ticks: Sequence[float] = (),
+) -> Chart:
+    """One line a series, with gaps where a value is None; `write` formats a value for people.
+
+    ticks    of an axis whose ends are known, ascending; without them it begins at 0 and ends above the highest value
+    """
     known = [value for values in series.values() for value in values if value is not None]
-    scale = _Scale(nice_top(max(known, default=0.0)), max(len(labels), 1))
+    scale = _scale(ticks or _ticks(max(known, default=0.0)), labels)
     lines = [
         _line(f"ac-plot-{n}", name, values, labels, scale, write) for n, (name, values) in enumerate(series.items())
     ]
@@ -98,7 +110,7 @@ def line_chart(*, key: str, title: str, labels: Sequence[str], series: Mapping[s
 def bar_chart(*, key: str, title: str, labels: Sequence[str], series: Mapping[str, Values], write: Write) -> Chart:
     """Bars side by side, the series stacked upon each other."""
     totals = [sum(value or 0 for value in column) for column in zip(*series.values(), strict=True)]
-    scale = _Scale(nice_top(max(totals, default=0.0)), max(len(labels), 1))
+    scale = _scale(_ticks(max(totals, default=0.0)), labels)
     width = (WIDTH - LEFT - RIGHT) / scale.count
     bars, bases = [], [0.0] * len(labels)
     for n, (name, values) in enumerate(series.items()):
@@ -112,6 +124,15 @@ def bar_chart(*, key: str, title: str, labels: Sequence[str], series: Mapping[st
                     Bar(f"ac-plot-{n}", _n(left), _n(top), _n(width * 0.76), _n(max(scale.y(low) - top, 1)), text)
                 )
     return _chart(key, title, labels, series, scale, write, bars=bars, empty=not bars)
+
+
+def _scale(ticks: Sequence[float], labels: Sequence[str]) -> _Scale:
+    return _Scale(ticks, max(len(labels), 1))
+
+
+def _ticks(highest: float) -> list[float]:
+    top = nice_top(highest)
+    return [top * n / TICKS for n in range(TICKS + 1)]
 
 
 def nice_top(highest: float) -> float:
@@ -153,13 +174,12 @@ def _chart(
         Row(label, ["–" if values[position] is None else write(values[position] or 0.0) for values in columns])
         for position, label in enumerate(labels)
     ]
-    values = [scale.top * n / TICKS for n in range(TICKS + 1)]
     return Chart(
         key=key,
         title=title,
         names=list(series),
         rows=rows,
-        ticks=[Mark(_n(LEFT - 8), _n(scale.y(value)), write(value)) for value in values],
+        ticks=[Mark(_n(LEFT - 8), _n(scale.y(value)), write(value)) for value in scale.ticks],
         labels=[
             Mark(_n(scale.x(position)), _n(HEIGHT - 8), label)
             for position, label in enumerate(labels)

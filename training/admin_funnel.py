@@ -21,6 +21,7 @@ from .wake import count_soon
 
 PERIODS = (0, 30, 90, 365)
 MOST_REASONS = 5
+RATINGS = (1, 2, 3, 4, 5)
 
 
 def urls() -> list[Any]:
@@ -90,7 +91,7 @@ def _charts(by: str, trend: trends.Trend) -> list[Chart]:
     means = dict(zip(names, [line.means for line in trend.lines], strict=True))
     counts = dict(zip(names, [line.counts for line in trend.lines], strict=True))
     return [
-        line_chart(key=f"mean-{by}", title=_("Mean rating"), labels=labels, series=means, write=_two),
+        line_chart(key=f"mean-{by}", title=_("Mean rating"), labels=labels, series=means, write=_two, ticks=RATINGS),
         bar_chart(key=f"count-{by}", title=_("Number of ratings"), labels=labels, series=counts, write=_whole),
     ]
 

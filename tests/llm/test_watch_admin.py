@@ -223,6 +223,15 @@ def test_a_line_has_gaps_where_nothing_was_measured() -> None:
     assert [row.cells for row in chart.rows] == [["1"], ["2"], ["–"], ["4"], ["–"]]
 
 
+def test_an_axis_whose_ends_are_known_has_them() -> None:
+    values = {"coach": [1.0, 5.0, 3.0]}
+    chart = line_chart(key="k", title="t", labels=list("abc"), series=values, write=str, ticks=(1, 2, 3, 4, 5))
+    assert [tick.text for tick in chart.ticks] == ["1", "2", "3", "4", "5"]
+    low, high, middle = (float(dot.y) for dot in chart.lines[0].dots)
+    assert [low, high] == [float(chart.ticks[0].y), float(chart.ticks[-1].y)] == [max(low, high), 10.0]
+    assert middle == pytest.approx((low + high) / 2, abs=0.11)
+
+
 def test_bars_are_stacked_to_the_top_of_the_axis() -> None:
     chart = bar_chart(key="k", title="t", labels=["a"], series={"x": [3], "y": [1]}, write=str)
     low, high = chart.bars
