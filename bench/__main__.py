@@ -64,6 +64,7 @@ def measure(names: Sequence[str], data_dir: Path, settings: dict[str, str]) -> l
     with Application(data_dir, settings) as application:
         for base in ("personal", "university"):
             application.wait_for_documents(base)
+        application.wait_until_settled()
         for name in names:
             print(f"measuring {name} (load average {processes.load_average():.1f}) …", file=sys.stderr, flush=True)
             try:

@@ -216,6 +216,15 @@ class Application:
         """The id of a new conversation."""
         return str(self.call("POST", "/api/v1/conversations", token=token, body={"coach": coach})["id"])
 
+    def wait_until_settled(self, *, seconds: float = 120.0) -> None:
+        """After documents were read, the worker looks through their indexes, once: two seconds of a core, which half a
+        minute later fell into the measure that came first."""
+        deadline = time.monotonic() + seconds
+        while self.helper("unverified"):
+            if time.monotonic() > deadline:
+                raise ApplicationFailed(f"The indexes were not looked through after {seconds:.0f} s.")
+            time.sleep(1.0)
+
     def wait_for_documents(self, base: str, *, seconds: float = 600.0) -> dict[str, int]:
         """Documents of a base by state, once none of them waits or is being read."""
         deadline = time.monotonic() + seconds

@@ -4,6 +4,7 @@ python -m bench.inside people COUNT [staff]  users with API tokens, as JSON
 python -m bench.inside coaches               the coach of each pace of the fake model (stdin: {slug: models})
 python -m bench.inside base SLUG             an empty knowledge base
 python -m bench.inside documents SLUG        documents by state
+python -m bench.inside unverified            how many indexes the worker has still to look through
 python -m bench.inside chunks SLUG           what is embedded of all chunks: the text with its title and headings
 python -m bench.inside embed [query|passage] CPU and wall seconds of the embedder alone (stdin: list of texts)
 """
@@ -71,6 +72,12 @@ def documents(slug: str) -> dict[str, int]:
     return {row["state"]: row["n"] for row in rows}
 
 
+def unverified() -> int:
+    from knowledge import generations
+
+    return sum(not generations.is_verified(one) for one in generations.maintained())
+
+
 def chunks(slug: str) -> list[str]:
     from knowledge.models import Chunk
     from knowledge.splitting import passage_text
@@ -101,6 +108,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "coaches": coaches,
     "base": base,
     "documents": documents,
+    "unverified": unverified,
     "chunks": chunks,
     "embed": embed,
 }
