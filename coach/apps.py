@@ -1,9 +1,10 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
 
 
 class CoachConfig(AppConfig):
     name = "coach"
-    verbose_name = "Coaching"
+    verbose_name = gettext_lazy("Coaching")
 
     def ready(self) -> None:
         # Lower floors ask what they cannot know: which models coaches name (they must stay), and what coaches could

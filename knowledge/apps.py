@@ -1,11 +1,12 @@
 """What the coach may cite."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
 
 
 class KnowledgeConfig(AppConfig):
     name = "knowledge"
-    verbose_name = "Knowledge"
+    verbose_name = gettext_lazy("Knowledge")
 
     def ready(self) -> None:
         """A COACH_EMBEDDER or COACH_RERANKER that nobody understands stops the start of every process."""

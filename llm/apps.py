@@ -1,11 +1,12 @@
 """The model layer as a Django app."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
 
 
 class LlmConfig(AppConfig):
     name = "llm"
-    verbose_name = "Language models"
+    verbose_name = gettext_lazy("Language models")
 
     def ready(self) -> None:
         """A COACH_MODELS, COACH_JUDGE or COACH_MODERATION that nobody understands stops the start of every process."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import polib
 import pytest
+from django.apps import apps
+from django.utils.translation import override
 
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGES = ("sv", "nb", "ko")
@@ -66,3 +68,13 @@ def test_every_text_of_the_code_is_in_the_catalogues(tmp_path: Path) -> None:
     for language in LANGUAGES:
         wanted = {e.msgid for e in polib.pofile(str(tree / "locale" / language / "LC_MESSAGES" / "django.po"))}
         assert wanted - {e.msgid for e in catalogue(language)} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_rooms_of_the_panel_are_named_in_its_language(language: str) -> None:
+    ours = [apps.get_app_config(label) for label in ("accounts", "coach", "knowledge", "llm", "training")]
+    names = [str(room.verbose_name) for room in ours]
+    with override(language):
+        told = [str(room.verbose_name) for room in ours]
+    same = {"Coaching"} if language == "nb" else set()
+    assert {name for name, here in zip(names, told, strict=True) if name == here} == same
