@@ -73,8 +73,11 @@ export class Consent {
     }
   }
 
+  // A box that is disabled while it has the focus swallows keys: Escape would not close the dialog meanwhile.
   async #change(box, save, done) {
-    box.disabled = true;
+    const wait = (event) => event.preventDefault();
+    box.addEventListener("click", wait);
+    box.setAttribute("aria-busy", "true");
     try {
       await save();
       this.#say(t(done), "saved");
@@ -84,8 +87,8 @@ export class Consent {
       box.checked = !box.checked;
       this.#say(error.message || t("consent_failed"), "failed");
     } finally {
-      box.disabled = false;
-      box.focus();
+      box.removeEventListener("click", wait);
+      box.removeAttribute("aria-busy");
     }
   }
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.e2e.conftest import ask, finished, visit
 from tests.live import Live
@@ -83,10 +83,15 @@ def _keep_out(page: Page, house: Live) -> None:
     page.get_by_test_id("consent-open").click()
     expect(box).to_be_checked()
     expect(page.get_by_test_id("consent-given")).to_be_checked()
+    held: list[Route] = []
+    page.route("**/api/v1/conversations/**", lambda route: held.append(route))
     box.press("Space")
-    house.wait_for("not kept out", lambda: house.sql(rows, conversation) == [(0,)])
-    page.keyboard.press("Escape")
+    expect(box).to_have_attribute("aria-busy", "true")
+    page.keyboard.press("Escape")  # while it is being saved
     expect(page.get_by_test_id("consent")).to_be_hidden()
+    held[0].continue_()
+    house.wait_for("not kept out", lambda: house.sql(rows, conversation) == [(0,)])
+    page.unroute("**/api/v1/conversations/**")
 
 
 def test_a_guest_is_told_why_not(guest: Page) -> None:
