@@ -84,7 +84,11 @@ def _keep_out(page: Page, house: Live) -> None:
     expect(box).to_be_checked()
     expect(page.get_by_test_id("consent-given")).to_be_checked()
     held: list[Route] = []
-    page.route("**/api/v1/conversations/**", lambda route: held.append(route))
+
+    def held_back(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/v1/conversations/**", held_back)
     box.press("Space")
     expect(box).to_have_attribute("aria-busy", "true")
     page.keyboard.press("Escape")  # while it is being saved
