@@ -27,7 +27,9 @@ from typing import Any
 from .report import Row, print_table, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
-KINDS = ("sessions", "openai", "preferences", "sharegpt", "csv")
+HISTORY = "openai-history"  # as openai, with the conversation before each question
+KINDS = ("sessions", "openai", HISTORY, "preferences", "sharegpt", "csv")
+HISTORY_TOKENS = "2000"
 TURNS_A_CONVERSATION = 10
 MOST_MEGABYTES, LEAST_TURNS_A_SECOND = 150.0, 20_000.0
 _WORDS = {
@@ -101,6 +103,7 @@ def _conversation(
         }
     )
     hashes: list[str] = []
+    path: list[str] = []  # the turns before, as the prompts hold them
     language = rng.choice(tuple(_WORDS))
     made = 0
     for position in range(1, TURNS_A_CONVERSATION + 1):
@@ -111,13 +114,14 @@ def _conversation(
         prompt = (*hashes, _message(tables, conversation, "user", shown))
         first = None
         for _again in range(2 if rng.random() < 0.01 else 1):
-            row = _turn(rng, conversation, position, question, asked, prompt, language)
+            row = _turn(rng, conversation, position, question, asked, prompt, path, language)
             row["regenerates_id"] = first
             first = row["id"]
             tables.setdefault("coach_turn", []).append(row)
             _rating(tables, rng, row)
             made += 1
         hashes += (prompt[-1], _message(tables, conversation, "assistant", row["answer"]))
+        path.append(str(uuid.UUID(row["id"])))
     return made
 
 
@@ -128,11 +132,12 @@ def _turn(
     question: str,
     asked: datetime,
     prompt: Sequence[str],
+    path: Sequence[str],
     language: str,
 ) -> dict[str, Any]:
     stamp, turn = asked.strftime("%Y-%m-%d %H:%M:%S.%f"), uuid.UUID(int=rng.getrandbits(128), version=4).hex
     sha256 = hashlib.sha256("\n".join(prompt).encode()).hexdigest()
-    provenance = {"messages": prompt, "sha256": sha256, "opening": 0, "history": [], "app": "bench"}
+    provenance = {"messages": prompt, "sha256": sha256, "opening": 0, "history": path, "app": "bench"}
     row = _turn_row(turn, conversation, position, question, _text(rng, language, 70), stamp)
     return {**row, "provenance": json.dumps(provenance), "language": language}
 
@@ -204,7 +209,8 @@ def _others(database: sqlite3.Connection, table: str, row: dict[str, Any]) -> di
 def measure(folder: Path, kind: str) -> Iterator[Row]:
     """Whole processes: start of Python, count of what stays out, file and manifest."""
     out = folder / f"{kind}.out"
-    command = [sys.executable, "manage.py", "export", kind, "--out", str(out), "--json"]
+    command = [sys.executable, "manage.py", "export", kind.removesuffix("-history"), "--out", str(out), "--json"]
+    command += ["--history", HISTORY_TOKENS] if kind == HISTORY else []
     began = time.perf_counter()
     with (folder / "stderr").open("wb") as errors:
         process = subprocess.Popen(command, cwd=ROOT, env=_env(folder), stdout=subprocess.PIPE, stderr=errors)
@@ -222,7 +228,8 @@ def measure(folder: Path, kind: str) -> Iterator[Row]:
     note += f", {usage.ru_utime + usage.ru_stime:.1f} s of computing"
     rate = looked_at / seconds
     print(f"{kind}: {rate:.0f} turns/s, {usage.ru_maxrss / 1024:.0f} MB; {note}", file=sys.stderr, flush=True)
-    yield Row(f"export {kind}", rate, "turns/s", target=LEAST_TURNS_A_SECOND, at_most=False, note=note)
+    least = None if kind == HISTORY else LEAST_TURNS_A_SECOND  # its lines are as long as the conversation
+    yield Row(f"export {kind}", rate, "turns/s", target=least, at_most=False, note=note)
     yield Row(f"export {kind}: memory", usage.ru_maxrss / 1024, "MB", target=MOST_MEGABYTES, at_most=True)
     out.unlink()
 

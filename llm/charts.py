@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.utils.formats import number_format
+
 WIDTH, HEIGHT = 460, 190
 LEFT, RIGHT, TOP, BOTTOM = 52, 8, 10, 26
 TICKS = 4
@@ -190,6 +192,11 @@ def _chart(
         legend=[(f"ac-plot-{n}", name) for n, name in enumerate(series)] if len(series) > 1 else [],
         empty=empty,
     )
+
+
+def decimals(value: float) -> str:
+    """A mean or a share as the person's language writes it, with two decimals: one way to `write` a chart's values."""
+    return number_format(round(value, 2), 2)
 
 
 def _n(number: float) -> str:

@@ -10,11 +10,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
-from llm.charts import Chart, line_chart
+from llm.charts import Chart, decimals, line_chart
 
 from .models import EvaluationRun
 
@@ -92,11 +92,7 @@ def _answer_charts(runs: Sequence[EvaluationRun]) -> list[Chart]:
 
 def _chart(key: str, title: str, runs: Sequence[EvaluationRun], values: Mapping[str, list[float | None]]) -> Chart:
     labels = [date_format(run.created, "j.n. H:i") for run in runs]
-    return line_chart(key=key, title=title, labels=labels, series=values, write=_two)
-
-
-def _two(value: float) -> str:
-    return number_format(round(value, 2), 2)
+    return line_chart(key=key, title=title, labels=labels, series=values, write=decimals)
 
 
 def _names(groups: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from coach.models import Coach
-from llm.charts import Chart, bar_chart, line_chart
+from llm.charts import Chart, bar_chart, decimals, line_chart
 
 from .review import funnel_counts, trends
 from .review.frame import guarded, page
@@ -91,7 +91,9 @@ def _charts(by: str, trend: trends.Trend) -> list[Chart]:
     means = dict(zip(names, [line.means for line in trend.lines], strict=True))
     counts = dict(zip(names, [line.counts for line in trend.lines], strict=True))
     return [
-        line_chart(key=f"mean-{by}", title=_("Mean rating"), labels=labels, series=means, write=_two, ticks=RATINGS),
+        line_chart(
+            key=f"mean-{by}", title=_("Mean rating"), labels=labels, series=means, write=decimals, ticks=RATINGS
+        ),
         bar_chart(key=f"count-{by}", title=_("Number of ratings"), labels=labels, series=counts, write=_whole),
     ]
 
@@ -104,10 +106,6 @@ def _reasons(found: trends.Reasons) -> Chart:
         last = shown.popitem()
         shown[_("others")] = [sum(column) for column in zip(last[1], *rest, strict=True)]
     return bar_chart(key="reasons", title=_("Reasons given, by month"), labels=labels, series=shown, write=_whole)
-
-
-def _two(value: float) -> str:
-    return number_format(round(value, 2), 2)
 
 
 def _whole(value: float) -> str:

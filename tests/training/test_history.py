@@ -266,7 +266,7 @@ def test_who_approves_or_chooses_sees_what_was_said_before(talks, ada, settings,
     assert judge._context(pair).startswith("user: Sources:\n[1] Light wakes you.")
     assert judge._context(pair).endswith("assistant: Light does [1].\n\nQuestion: And why?\nAnswer in English.")
     page = client.get(reverse("admin:training_choose")).content.decode()
-    assert "user: What wakes me?</p>" in page and "assistant: Light does [1].</p>" in page
+    assert "Question: What wakes me?</p>" in page and "Answer: Light does [1].</p>" in page
 
     pair.figures = {"kind": "coaching"}  # of the suite: its opening is nobody's conversation
     assert judge._context(pair) == prompt[-1]["content"]

@@ -157,7 +157,7 @@ def seen(client: Client, **wanted: str) -> str:
 def test_few_turns_are_counted_while_the_page_is_loaded(turns: list[Turn], ada: Any, client: Client) -> None:
     client.force_login(ada)
     page = seen(client)
-    assert 'data-step="frozen"' in page and "Counted " in page and "data-over" in page and "data-finetune" not in page
+    assert 'data-step="frozen"' in page and "Counted " in page and "data-over" in page and "data-live-page" not in page
     assert not FunnelCount.objects.exists()
 
 
@@ -166,7 +166,7 @@ def test_many_turns_are_counted_by_a_worker_and_the_page_has_the_last_count(
 ) -> None:
     client.force_login(ada)
     page = seen(client, language="en")
-    assert "data-step" not in page and "Counting" in page and 'data-finetune="/admin/' in page
+    assert "data-step" not in page and "Counting" in page and 'data-live-page="/admin/' in page
     assert many == [(wake.COUNT, (0, "", "en"))]
     seen(client, language="en")
     assert len(many) == 1  # one worker is enough

@@ -1,13 +1,13 @@
-// The page of a fine-tune that runs: the part that changes is fetched anew. Without this script, reload the page.
+// A page of something that is under way: the part that changes is fetched anew. Without this script, reload the page.
 
 const QUICK = 2000;
 const SLOW = 10000;
-const page = document.querySelector("[data-finetune]");
+const page = document.querySelector("[data-live-page]");
 let known = "";
 
 async function poll() {
   try {
-    const response = await fetch(page.dataset.finetune, { headers: { Accept: "text/html" } });
+    const response = await fetch(page.dataset.livePage, { headers: { Accept: "text/html" } });
     if (response.ok) show(await response.text());
   } catch {
     // The next look may find the server again.
