@@ -10,8 +10,10 @@ import asyncio
 import logging
 import os
 import socket
+import time
 import uuid
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +23,7 @@ from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from knowledge.database import DatabaseThreads
-from llm import loops
+from llm import first_words, loops
 from llm.types import Place
 
 from . import selectors, services
@@ -36,6 +38,8 @@ TICK_SECONDS = 1.0
 _threads = DatabaseThreads("turns")
 
 HEARTBEAT_SECONDS = 10
+# A whole answer waits so long to be stored while others await their first word; its reader has the text already.
+LAST_SECONDS = 0.3
 
 
 class TurnRunner(AsyncConsumer):
@@ -49,6 +53,7 @@ class TurnRunner(AsyncConsumer):
         self.stops: dict[UUID, asyncio.Event] = {}
         self.ticker: asyncio.Task[None] | None = None
         self.warming: asyncio.Task[None] | None = None
+        self.storing = asyncio.Lock()
 
     # --- messages --------------------------------------------------------------------------
 
@@ -124,7 +129,8 @@ class TurnRunner(AsyncConsumer):
         """The conversation, if a model of this machine should read its answer again while the coachee does: it holds
         the one it wrote, in the pieces it wrote it in, and the one stored may cite other sources."""
         try:
-            found = await _threads.call(self._claim)(turn)
+            with first_words.awaited():
+                found = await _threads.call(self._claim)(turn)
             if found is not None:
                 context, attempt = found
                 outcome = await self._answer(context, attempt)
@@ -156,10 +162,20 @@ class TurnRunner(AsyncConsumer):
             outcome = services.Outcome(
                 state=Turn.State.FAILED, failure_code="internal", failure="Something went wrong on the server."
             )
-        stored = await _threads.call(services.finish_turn)(turn_id=context.turn, runner=self.name, outcome=outcome)
-        if stored:
-            await emit(*final_event(outcome))
+        self.stops.pop(context.turn, None)  # too late to stop: the answer is whole and will be stored
+        async with self._at_last():
+            stored = await _threads.call(services.finish_turn)(turn_id=context.turn, runner=self.name, outcome=outcome)
+            if stored:
+                await emit(*final_event(outcome))
         return outcome
+
+    @asynccontextmanager
+    async def _at_last(self) -> AsyncIterator[None]:
+        """After the first words of others, and one by one: all at once, they would make a burst of new questions."""
+        whole = time.monotonic()
+        async with self.storing:
+            await first_words.others_first(LAST_SECONDS - (time.monotonic() - whole))
+            yield
 
     # --- each second -----------------------------------------------------------------------
 

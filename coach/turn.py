@@ -118,14 +118,14 @@ async def _checked(context: TurnContext, draft: Draft, emit: Emit) -> dict[str, 
 
 
 async def _answer(context: TurnContext, draft: Draft, emit: Emit, started: float) -> None:
-    models = await asyncio.to_thread(  # it may ask whether Ollama runs
-        policy.resolve, context.language_models, coach=context.coach, conversation=context.conversation
-    )
-    allowed = may_be_asked(models, private=_stays(context))
-    if allowed != models and not context.private:
-        await notice(draft, emit, "limit", context.allowance.message)
-    models = allowed
     with first_words.awaited():
+        models = await asyncio.to_thread(  # it may ask whether Ollama runs
+            policy.resolve, context.language_models, coach=context.coach, conversation=context.conversation
+        )
+        allowed = may_be_asked(models, private=_stays(context))
+        if allowed != models and not context.private:
+            await notice(draft, emit, "limit", context.allowance.message)
+        models = allowed
         found = await _grounded(context, draft, emit, models, started)
     joiner = TokenJoiner(emit)
     try:

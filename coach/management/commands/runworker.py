@@ -4,6 +4,7 @@ loads the embedder before the first question, and gives its turns back when it i
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from typing import Any
@@ -12,7 +13,7 @@ import uvloop
 from channels.management.commands.runworker import Command as ChannelsCommand
 from channels.worker import Worker
 
-from coach import replay_channel
+from coach import garbage, replay_channel
 from coach.runner_channel import CHANNEL
 from knowledge import search_channel
 from knowledge.embedding.registry import embedder
@@ -41,6 +42,8 @@ class TurnWorker(Worker):
             loading = asyncio.gather(
                 asyncio.to_thread(embedder), asyncio.to_thread(load_models), return_exceptions=True
             )
+            loading.add_done_callback(lambda _: garbage.spare_what_is_here())
+            gc.set_threshold(garbage.YOUNG_OF_RUNNER)
             stopping = asyncio.ensure_future(stop.wait())
             await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
             done = asyncio.Event()
