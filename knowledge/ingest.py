@@ -6,8 +6,9 @@
 After a restart a document whose chunks are whole goes on at `chunks_done`; else it is parsed again. Vectors are
 stored under their chunk's id, so that a batch that was stored but not counted is replaced, never doubled.
 
-Small documents are taken together, and a thread embeds one group while the next one is read and written:
-the embedder is what takes the time, and it never waits. Whose turn it is, turns.py says.
+Small documents are taken together, and two threads embed a batch each while the next group is read and written:
+the embedder is what takes the time, and it never waits, not even for the last text of a batch. Whose turn it is,
+turns.py says.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from django.db.models import Case, F, IntegerField, Value, When
 from . import index, leases, services
 from .embedding.errors import EmbedderUnavailable
 from .embedding.registry import embedder as embedder_for
-from .embedding.types import Floats
+from .embedding.types import CALLS_AT_ONCE, Floats
 from .errors import IndexUnavailable
 from .leases import LeaseLost
 from .models import IndexGeneration
@@ -37,7 +38,7 @@ from .turns import FIRST_GROUP, GROUP_DOCUMENTS, Turns
 log = logging.getLogger(__name__)
 
 EMBED_BATCH = 128  # fewer requests to Chroma, each of which it writes to disk
-# Batches that the embedding thread has at once: what a group brings, so that it has work while the next one is read.
+# Batches that the embedding threads have at once: what a group brings, so that they have work while the next is read.
 AHEAD = 4
 # A book gives way to others after so long; the speed is noted as often.
 BOOK_SECONDS, RATE_SECONDS, RATE_WINDOW = 20.0, 2.0, 60.0
@@ -87,7 +88,7 @@ class _Claim:
 
     left        chunks left of each document
     held        those that are still ours
-    waiting     batches for the embedding thread; embedding: batches it has, with their vectors to be
+    waiting     batches for the embedding threads; embedding: batches they have, with their vectors to be
     since       when the first of its vectors was stored, in seconds of time.monotonic
     """
 
@@ -100,11 +101,11 @@ class _Claim:
 
 
 class _Line:
-    """Claims on their way through one embedding thread."""
+    """Claims on their way through the embedding threads."""
 
     def __init__(self, late: Callable[[], bool]) -> None:
         self._late = late
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embed")
+        self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="embed")
         self._tokens: list[str] = []
         self._claims: deque[_Claim] = deque()
         self._rate = _Rate()
@@ -113,7 +114,7 @@ class _Line:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
         if error is None:
             self._release()
         elif isinstance(error, EmbedderUnavailable | IndexUnavailable):
@@ -122,7 +123,7 @@ class _Line:
         # Anything else is like a kill: the leases run out, and the attempt counts.
 
     def take(self, token: str) -> None:
-        """Read a claim and hand it to the embedding thread; then store what was handed over before."""
+        """Read a claim and hand it to the embedding threads; then store what was handed over before."""
         self._tokens.append(token)
         works = read(token, self._beat)
         claim = _Claim(token, {work.document: len(work.chunks) for work in works}, {work.document for work in works})
@@ -167,14 +168,14 @@ class _Line:
         return len(self._claims) > 1 or leases.claimable().exists()
 
     def _hand_over(self) -> None:
-        """Give the thread its next batches, in order, but not a whole book at once, nor what was cancelled."""
+        """Give the threads their next batches, in order, but not a whole book at once, nor what was cancelled."""
         room = AHEAD - sum(len(claim.embedding) for claim in self._claims)
         for claim in self._claims:
             while room > 0 and claim.waiting:
                 embed, batch = claim.waiting.popleft()
                 if not any(work.document in claim.held for work, _, _ in batch):
                     continue
-                claim.embedding.append((batch, self._thread.submit(embed, [text for _, _, text in batch])))
+                claim.embedding.append((batch, self._threads.submit(embed, [text for _, _, text in batch])))
                 room -= 1
 
     def _beat(self) -> None:

@@ -29,7 +29,7 @@ from django.utils import timezone
 from . import coverage, gate, generations, index, leases, lexical, passages, stored
 from .embedding.errors import EmbedderUnavailable
 from .embedding.registry import embedder as embedder_for
-from .embedding.types import Embedder, Floats
+from .embedding.types import CALLS_AT_ONCE, Embedder, Floats
 from .errors import IndexUnavailable
 from .models import Chunk, Document, IndexGeneration, KnowledgeBase
 from .splitting import ChunkDraft, passage_text, split
@@ -233,10 +233,10 @@ class _Completion:
 
     def _embed(self, embedder: Embedder, missing: Sequence[int], entries: dict[int, str]) -> None:
         ahead: deque[tuple[list[int], Future[Floats]]] = deque()
-        with ThreadPoolExecutor(1, thread_name_prefix="embed") as thread:
+        with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="embed") as threads:
             try:
                 for ids, texts in self._texts(missing, entries):
-                    ahead.append((ids, thread.submit(embedder.embed_passages, texts)))
+                    ahead.append((ids, threads.submit(embedder.embed_passages, texts)))
                     if len(ahead) > AHEAD:
                         self._store(*ahead.popleft())
                 while ahead:

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 from zlib import crc32
 
@@ -174,7 +175,8 @@ def _map(path: Path) -> memoryview:
 class E5Small:
     """multilingual-e5-small. Safe to use from several threads; keep one per process.
 
-    `threads` is how many texts are embedded at once, each on one core; a single query always uses one.
+    `threads` is how many passages are embedded at once, each on one core, whoever asks for them: of two calls side by
+    side, the second has work for the core that the first one's last text leaves idle. A query waits for none of them.
     """
 
     id = "e5-small"
@@ -187,6 +189,7 @@ class E5Small:
             raise EmbedderUnavailable(f"{model_dir} does not hold a complete embedding model.")
         manifest = json.loads((model_dir / MANIFEST).read_text())
         self.threads = max(1, threads)
+        self._cores = Semaphore(self.threads)
         self._tokenizer = Tokenizer(model_dir, manifest["special"])
         rows = np.frombuffer(_map(model_dir / "embeddings.bin"), np.uint8)
         self._embeddings = rows.reshape(manifest["vocabulary"], DIMENSIONS // BLOCK, BLOCK_BYTES)
@@ -209,7 +212,8 @@ class E5Small:
         vectors = np.empty((len(texts), DIMENSIONS), np.float32)
 
         def work(index: int) -> None:
-            vectors[index] = self._embed(prefix + texts[index])
+            with self._cores:
+                vectors[index] = self._embed(prefix + texts[index])
 
         # Longest first, so that no core is left alone with a long text at the end.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]), reverse=True)

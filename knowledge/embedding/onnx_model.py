@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ class OnnxEmbedder:
             self._prompts: dict[str, str] = _read(folder / "config_sentence_transformers.json").get("prompts") or {}
             self._tokenizer = _tokenizer(folder)
             self._session = _session(folder / file)
+            self._cores = Lock()  # one batch takes them all
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EmbedderUnavailable(f"The embedder {id_} could not be loaded: {error}") from error
         self._inputs = {one.name for one in self._session.get_inputs()}
@@ -72,9 +74,10 @@ class OnnxEmbedder:
         # Neighbours in length share a batch: little is padded.
         order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
         vectors = np.empty((len(texts), self.dimensions), np.float32)
-        for first in range(0, len(order), BATCH):
-            some = order[first : first + BATCH]
-            vectors[some] = self._encode([prompt + texts[at] for at in some])
+        with self._cores:
+            for first in range(0, len(order), BATCH):
+                some = order[first : first + BATCH]
+                vectors[some] = self._encode([prompt + texts[at] for at in some])
         return vectors
 
     def embed_query(self, text: str) -> Floats:

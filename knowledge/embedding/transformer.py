@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -50,9 +51,11 @@ class SentenceTransformerEmbedder:
             raise EmbedderUnavailable(f"The embedder {id_} could not be loaded: {error}") from error
         self.dimensions = int(self._model.get_embedding_dimension() or 0)
         self.max_tokens = int(self._model.max_seq_length or 512)
+        self._cores = Lock()  # one batch takes them all
 
     def embed_passages(self, texts: Sequence[str]) -> Floats:
-        return self._encode(list(texts), "passage", "document")
+        with self._cores:
+            return self._encode(list(texts), "passage", "document")
 
     def embed_query(self, text: str) -> Floats:
         vector: Floats = self._encode([text], "query")[0]

@@ -12,6 +12,10 @@ if TYPE_CHECKING:  # the web process reads this module and keeps 9 MB without nu
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 
 
+# Calls of `embed_passages` that indexing makes side by side, so that no core waits for the last text of a batch.
+CALLS_AT_ONCE = 2
+
+
 class Embedder(Protocol):
     """One object per process, safe to use from several threads.
 

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,6 +217,29 @@ def test_many_threads_may_share_one_embedder(embedder: E5Small) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_calls_side_by_side_take_no_more_cores_than_one(embedder: E5Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"passage number {number}" for number in range(40)]
+    alone = embedder.embed_passages(texts)
+    running, most, embed, lock = [0], [0], embedder._embed, threading.Lock()
+
+    def counted(text: str) -> Any:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        try:
+            return embed(text)
+        finally:
+            with lock:
+                running[0] -= 1
+
+    monkeypatch.setattr(embedder, "_embed", counted)
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(embedder.embed_passages, [texts, texts]))
+    assert 1 <= most[0] <= embedder.threads
+    for vectors in both:
+        np.testing.assert_array_equal(vectors, alone)
 
 
 def test_a_second_load_does_not_convert_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
