@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -77,6 +78,7 @@ def measure(names: Sequence[str], data_dir: Path, settings: dict[str, str]) -> l
 
 def main(given: Sequence[str]) -> int:
     options = arguments(given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the application it started ends with it
     folder = options.data_dir or Path(tempfile.mkdtemp(prefix="coach-bench-"))
     plain = [name for name in options.measures if name != "model"]
     rows: list[Row] = []

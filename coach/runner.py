@@ -165,8 +165,8 @@ class TurnRunner(AsyncConsumer):
         self.stops.pop(context.turn, None)  # too late to stop: the answer is whole and will be stored
         async with self._at_last():
             stored = await _threads.call(services.finish_turn)(turn_id=context.turn, runner=self.name, outcome=outcome)
-            if stored:
-                await emit(*final_event(outcome))
+        if stored:  # outside of the line: a stream log that hangs keeps no other answer from being stored
+            await emit(*final_event(outcome))
         return outcome
 
     @asynccontextmanager

@@ -1,4 +1,8 @@
-"""Whose first word is still awaited in this process: with many of them, those who read already wait a little longer."""
+"""Whose first word is still awaited in this process: with many of them, those who read already wait a little longer,
+and whole answers are stored later.
+
+For one event loop in one process, the runner's: nothing here is safe between threads.
+"""
 
 from __future__ import annotations
 

@@ -128,6 +128,24 @@ async def test_a_stop_after_the_last_word_comes_too_late_and_loses_nothing(monke
     assert (runner.stored, runner.outcomes) == ([turn], [Turn.State.DONE])
 
 
+async def test_a_stream_log_that_hangs_keeps_no_other_answer_from_being_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(*_args: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Emitted, "__call__", hang)
+    runner, turns = Storing(monkeypatch), [uuid.uuid4() for _ in range(2)]
+    for turn in turns:
+        runner._start(turn)
+    tasks = [runner.tasks[turn] for turn in turns]
+    try:
+        await asyncio.wait(tasks, timeout=1)
+        assert sorted(runner.stored) == sorted(turns)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
 async def test_an_answer_is_stored_even_when_a_first_word_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "LAST_SECONDS", 0.05)
     runner, turn = Storing(monkeypatch), uuid.uuid4()
