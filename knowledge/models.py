@@ -61,6 +61,7 @@ class IndexGeneration(models.Model):
     recall      what the gate found: {"sv": {"questions": 40, "live": 0.95, "new": 0.97}, …}
     coverage    thresholds of "covered" calibrated for this generation; {} for those of its embedder
     verified    what its splitting held when the collection was last found to hold the same: {"chunks": n, "sum": n}
+    mended_to   passages up to this id were looked for in the collection by their own vector, and found (`index.mend`)
     chunks_per_second   as last measured by the worker
     """
 
@@ -86,6 +87,7 @@ class IndexGeneration(models.Model):
     recall = models.JSONField(_("recall"), default=dict, editable=False)
     coverage = models.JSONField(_("thresholds"), default=dict, editable=False)
     verified = models.JSONField(default=dict, editable=False)
+    mended_to = models.PositiveBigIntegerField(default=0, editable=False)
     chunks_per_second = models.FloatField(default=0.0, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     lease_owner = models.CharField(max_length=80, blank=True, editable=False)

@@ -1,7 +1,7 @@
 """Makes index generations complete: what they lack is cut from the stored text, embedded and stored.
 
     claim ─► cut documents that are not cut this way ─► compare Chroma with SQL ─► embed what is missing ─┐
-                                                            ▲   └─ nothing missing: `verified`            │
+                                                            ▲   └─ nothing missing: mend, `verified`      │
                                                             └─────────────────────────────────────────────┘
     being built:  verified ─► recall gate ─► ready ─► live (if it is wanted and nothing has arrived meanwhile)
 
@@ -139,6 +139,7 @@ class _Completion:
             content = generations.content(self.generation)
             missing, entries = self._compare()
             if not missing:
+                self._mend(entries)
                 verified = {**content, "entries": len(entries)}
                 thresholds = self._thresholds(content["chunks"])
                 self._beat(verified=verified, coverage=thresholds, chunks_total=self._total, chunks_done=self._total)
@@ -227,6 +228,8 @@ class _Completion:
         if orphans:
             index.delete(generation.collection, orphans)
         missing = [entry for entry in (*expected, *entries) if entry not in there]
+        if missing and 0 <= missing[0] <= generation.mended_to:  # lost since
+            self._mended_to(missing[0] - 1)
         self._total, self._left = len(expected) + len(entries), len(missing)
         self._embedded, self._embedding_since = 0, self._clock()
         return missing, entries
@@ -259,6 +262,26 @@ class _Completion:
             for first in range(0, len(found), EMBED_BATCH):
                 ids = found[first : first + EMBED_BATCH]
                 yield ids, [texts[entry] for entry in ids]
+
+    def _mend(self, entries: dict[int, str]) -> None:
+        """Look whether a search finds what has come since the last time, and questions; see `index.mend`."""
+        generation = self.generation
+        ready = Chunk.objects.filter(splitting=generation.splitting_id, document__state=Document.State.READY)
+        new = ready.filter(pk__gt=generation.mended_to).order_by("pk")
+        wanted = [*entries, *new.values_list("pk", flat=True)]
+        mended = 0
+        for at in range(0, len(wanted), index.LOOK_BATCH):
+            some = wanted[at : at + index.LOOK_BATCH]
+            mended += len(index.mend(generation.collection, some))
+            if some[-1] > 0:
+                self._mended_to(some[-1])
+            self._tick()
+        if mended:
+            log.info("%d of %d new entries of %s were written again", mended, len(wanted), generation.collection)
+
+    def _mended_to(self, chunk: int) -> None:
+        self._mine().update(mended_to=chunk)
+        self.generation.mended_to = chunk
 
     def _store(self, ids: list[int], vectors: Future[Floats]) -> None:
         index.add(self.generation.collection, ids, vectors.result())

@@ -616,6 +616,28 @@ def test_an_approved_question_leads_to_its_passage(base: KnowledgeBase, add: Add
     assert_complete(live_of(base))
 
 
+def test_what_is_new_is_looked_for_once(base: KnowledgeBase, add: Add, work: Work, monkeypatch: Any) -> None:
+    real, looked = index.mend, []
+    monkeypatch.setattr(index, "mend", lambda name, ids: looked.extend(ids) or real(name, ids))
+    document = add(BOOK, "book.md")
+    work()
+    build()
+    first = sorted(Chunk.objects.values_list("pk", flat=True))
+    assert looked == first and live_of(base).mended_to == first[-1]
+    looked.clear()
+    add(LONG, "other.txt")
+    entries.add_questions(questions=[question(document, "Sentence number 200 says")])
+    work()
+    build()
+    new = sorted(set(Chunk.objects.values_list("pk", flat=True)) - set(first))
+    assert looked[0] < 0 and looked[1:] == new and live_of(base).mended_to == new[-1]
+    looked.clear()
+    index.drop(live_of(base).collection)
+    reconcile.reconcile()
+    build()
+    assert looked[0] < 0 and looked[1:] == first + new and live_of(base).mended_to == new[-1]
+
+
 def test_a_deleted_document_takes_its_questions_along(base: KnowledgeBase, add: Add, work: Work) -> None:
     document = add(BOOK, "book.md")
     work()
