@@ -1,5 +1,5 @@
-"""REST for conversations, turns, ratings and improved answers. Views only translate; see services.py, edits.py and
-selectors.py."""
+"""REST for conversations, turns, ratings and improved answers. Views only translate; see services.py, edits.py,
+history.py and selectors.py."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import login
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import translation
+from django.utils.http import content_disposition_header
+from django.utils.text import slugify
 from django.utils.translation import gettext as _
-from ninja import Field, Router, Schema
+from ninja import Field, Query, Router, Schema
 from ninja.errors import AuthenticationError, HttpError
 from ninja.throttling import AnonRateThrottle
 from ninja.utils import check_csrf
+from pydantic import AwareDatetime
 
 from accounts.selectors import user_for_token
 from accounts.services import create_guest
 
-from . import edits, selectors, services
+from . import edits, history, selectors, services
 from .errors import NotFound, TooMany
 from .runner_channel import conversation_opened
 from .wire import conversation_data, conversation_summary, turn_data
@@ -53,6 +56,14 @@ class ConversationOut(Schema):
     kept_out: bool
     created: datetime
     updated: datetime
+
+
+class ConversationFound(ConversationOut):
+    excerpt: str = ""
+
+
+class NameIn(Schema):
+    title: str
 
 
 class RatingIn(Schema):
@@ -158,9 +169,22 @@ def _owner(request: HttpRequest) -> int:
     return int(guest.pk)
 
 
-@router.get("/conversations", response=list[ConversationOut])
-def list_conversations(request: HttpRequest) -> Any:
-    return [conversation_summary(conversation) for conversation in selectors.conversations_of(_user_id(request))[:200]]
+@router.get("/conversations", response=list[ConversationFound])
+def list_conversations(
+    request: HttpRequest,
+    q: str = Query("", max_length=history.LONGEST_SEARCH),
+    before: AwareDatetime | None = None,
+    limit: int = Query(200, ge=1, le=200),
+) -> Any:
+    """The last used first; `q`: only those with all these words; `before`: those last used before, for the next page.
+
+    `excerpt` is where the words were said, empty when they are in the title.
+    """
+    user = _user_id(request)
+    if q.strip():
+        found = history.search(user, q)[:limit]
+        return [{**conversation_summary(each.conversation), "excerpt": each.excerpt} for each in found]
+    return [conversation_summary(conversation) for conversation in history.page(user, before=before, most=limit)]
 
 
 @router.get("/conversations/{conversation_id}", response=ConversationDetail)
@@ -169,6 +193,25 @@ def get_conversation(request: HttpRequest, conversation_id: UUID) -> Any:
     if conversation is None:
         raise NotFound
     return conversation_data(conversation)
+
+
+@router.patch("/conversations/{conversation_id}", response=ConversationOut)
+def rename_conversation(request: HttpRequest, conversation_id: UUID, body: NameIn) -> Any:
+    renamed = services.rename_conversation(
+        owner_id=_user_id(request), conversation_id=conversation_id, title=body.title
+    )
+    return conversation_summary(renamed)
+
+
+@router.get("/conversations/{conversation_id}/markdown")
+def download_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """The conversation as a Markdown file."""
+    conversation = selectors.conversation_of(_user_id(request), conversation_id)
+    if conversation is None:
+        raise NotFound
+    name = slugify(conversation.title, allow_unicode=True)[:60].strip("-") or "conversation"
+    headers = {"Content-Disposition": content_disposition_header(True, f"{name}.md") or "attachment"}
+    return HttpResponse(history.as_markdown(conversation), content_type="text/markdown; charset=utf-8", headers=headers)
 
 
 @router.delete("/conversations/{conversation_id}", response={204: None})

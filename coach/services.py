@@ -91,6 +91,20 @@ def delete_conversation(*, owner_id: int, conversation_id: UUID) -> None:
         raise NotFound
 
 
+def rename_conversation(*, owner_id: int, conversation_id: UUID, title: str) -> Conversation:
+    """Under what name its owner finds it. Raises Empty, TooLong or NotFound."""
+    title = " ".join(title.replace("\x00", "").split())
+    longest = Conversation._meta.get_field("title").max_length or 0
+    if not title:
+        raise Empty
+    if len(title) > longest:
+        raise TooLong(longest)
+    changed = Conversation.objects.filter(pk=conversation_id, owner_id=owner_id).update(title=title)
+    if not changed:
+        raise NotFound
+    return Conversation.objects.select_related("coach").get(pk=conversation_id)
+
+
 def keep_out_of_training(*, owner_id: int, conversation_id: UUID, kept_out: bool) -> Conversation:
     """Whether a conversation of one's own is left out, whatever its owner agreed to for the others."""
     changed = Conversation.objects.filter(pk=conversation_id, owner_id=owner_id).update(kept_out=kept_out)

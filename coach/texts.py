@@ -101,7 +101,7 @@ def consent_state(user: User) -> dict[str, Any]:
 
 def page_texts() -> dict[str, str]:
     """Texts for static/js, by key; `{name}` in a text is filled in by the script."""
-    parts = (_turn_texts, _source_texts, _rating_texts, _edit_texts, _consent_texts, _state_texts)
+    parts = (_turn_texts, _source_texts, _rating_texts, _edit_texts, _consent_texts, _list_texts, _state_texts)
     return {key: text for part in parts for key, text in part().items()}
 
 
@@ -195,6 +195,22 @@ def _consent_texts() -> dict[str, str]:
     }
 
 
+def _list_texts() -> dict[str, str]:
+    return {
+        "new_conversation": _("New conversation"),
+        "delete_named": _("Delete “{title}”"),
+        "delete_failed": _("The conversation could not be deleted. Try again."),
+        "rename_named": _("Rename “{title}”"),
+        "name": _("Name of the conversation"),
+        "rename_failed": _("The name could not be saved. Try again."),
+        "found_none": _("No conversation has these words."),
+        "found_one": _("1 conversation"),
+        "found_many": _("{n} conversations"),
+        "find_failed": _("The search did not work. Try again."),
+        "older_failed": _("Older conversations could not be loaded. Try again."),
+    }
+
+
 def _state_texts() -> dict[str, str]:
     return {
         "morning": _("Good morning"),
@@ -202,8 +218,6 @@ def _state_texts() -> dict[str, str]:
         "evening": _("Good evening"),
         "today": _("Today"),
         "yesterday": _("Yesterday"),
-        "delete_named": _("Delete “{title}”"),
-        "delete_failed": _("The conversation could not be deleted. Try again."),
         "left": _("{n} characters left"),
         "too_many": _("{n} characters too many"),
         "wait": _("The coach is still answering. Stop it first, or wait a moment."),

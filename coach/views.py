@@ -20,7 +20,7 @@ from accounts.selectors import setup_needed
 from knowledge.selectors import cloud_embedders
 from llm.cloud import cloud_judges, cloud_models
 
-from . import edits, selectors, services
+from . import edits, history, selectors, services
 from .runner_channel import conversation_opened
 from .texts import coach_card, coach_cards, consent_state, consent_wording, page_texts
 from .wire import conversation_data
@@ -46,9 +46,7 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
         if conversation is None:
             raise Http404
         conversation_opened(conversation.pk)
-    conversations = (
-        list(selectors.conversations_of(int(request.user.pk))[:100]) if request.user.is_authenticated else []
-    )
+    conversations = history.page(int(request.user.pk)) if request.user.is_authenticated else []
     start: dict[str, Any] = {
         "texts": page_texts(),
         "limits": _limits(),
@@ -69,6 +67,7 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
         "coaches": coach_cards(selectors.active_coaches()),
         "coach": coach_card(conversation.coach) if conversation else None,
         "conversations": conversations,
+        "page_of_conversations": history.PAGE,
         "conversation": conversation,
         "start": start,
         "consent_wording": consent_wording(),

@@ -201,6 +201,7 @@ def owned(coach_talk: Any) -> dict[str, str]:
 BODIES = {
     "PUT /api/v1/turns/{turn_id}/rating": '{"rating": 5}',
     "PUT /api/v1/turns/{turn_id}/edit": '{"text": "A loop of cue and reward."}',
+    "PATCH /api/v1/conversations/{conversation_id}": '{"title": "Habits"}',
     "PUT /api/v1/conversations/{conversation_id}/training": '{"kept_out": true}',
     "POST /api/v1/knowledge-bases/{slug}/search": '{"query": "habits"}',
 }

@@ -13,7 +13,7 @@ export function csrfToken() {
   return document.cookie.match(/(?:^|;\s*)csrftoken=([^;]+)/)?.[1] ?? "";
 }
 
-async function request(method, path, body) {
+async function request(method, path, body, signal) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -24,8 +24,10 @@ async function request(method, path, body) {
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
       credentials: "same-origin",
+      signal,
     });
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new ApiError(0, "network", "");
   }
   const data = response.status === 204 ? null : await response.json().catch(() => null);
@@ -36,6 +38,11 @@ async function request(method, path, body) {
 export const startConversation = (coach, language, isPrivate) =>
   request("POST", "/conversations", { coach, language, private: isPrivate });
 export const deleteConversation = (id) => request("DELETE", `/conversations/${id}`);
+export const renameConversation = (id, title) => request("PATCH", `/conversations/${id}`, { title });
+export const findConversations = (words, signal) =>
+  request("GET", `/conversations?${new URLSearchParams({ q: words, limit: 50 })}`, undefined, signal);
+export const olderConversations = (before, limit) =>
+  request("GET", `/conversations?${new URLSearchParams({ before, limit })}`);
 export const readSource = (conversation, n) => request("GET", `/conversations/${conversation}/sources/${n}`);
 export const rateTurn = (turn, rating) => request("PUT", `/turns/${turn}/rating`, rating);
 export const takeRatingBack = (turn) => request("DELETE", `/turns/${turn}/rating`);

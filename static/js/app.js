@@ -93,6 +93,8 @@ async function begin(turn) {
     return false;
   }
   history.pushState({}, "", `/c/${conversation}/`);
+  byId("download").href = `/api/v1/conversations/${conversation}/markdown`;
+  byId("download").hidden = false;
   byId("coach-name").textContent = coach?.dataset.name ?? "";
   const title = turn.question.length > 60 ? `${turn.question.slice(0, 59)}…` : turn.question;
   document.title = `${title} · ${document.title}`;

@@ -1,11 +1,14 @@
 // The list of conversations, and the menus beside it.
 
-import { deleteConversation } from "./api.js";
-import { byId, el, icon } from "./dom.js";
+import { deleteConversation, olderConversations, renameConversation } from "./api.js";
+import { announce, byId, el, icon } from "./dom.js";
+import { Finder } from "./find.js";
 import { dayName, t } from "./texts.js";
 
 export class Sidebar {
-  #list = byId("history");
+  #list = byId("conversations");
+  #older = byId("older");
+  #finder;
   #side = byId("side");
   #veil = byId("veil");
 
@@ -16,9 +19,12 @@ export class Sidebar {
     byId("menu-close").addEventListener("click", () => this.#toggle(false));
     this.#veil.addEventListener("click", () => this.#toggle(false));
     this.#list.addEventListener("click", (event) => {
-      const button = event.target.closest(".delete");
-      if (button) this.#ask(button.closest("li"));
+      const button = event.target.closest(".delete, .rename");
+      if (button?.matches(".delete")) this.#ask(button.closest("li"));
+      else if (button) this.#rename(button.closest("li"));
     });
+    this.#older.addEventListener("click", () => this.#more());
+    this.#finder = new Finder((searching) => this.#searching(searching));
     closeMenusElsewhere();
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.#side.classList.contains("open")) this.#toggle(false);
@@ -28,14 +34,100 @@ export class Sidebar {
 
   /** A conversation that has just begun, on top of the list. */
   add(id, title) {
-    const item = el(
-      "li",
-      { "data-testid": "conversation", "data-id": id, "data-updated": new Date().toISOString() },
-      el("a", { href: `/c/${id}/`, "aria-current": "page" }, title),
-      el("button", { type: "button", class: "icon-button delete", "data-testid": "delete-conversation", "aria-label": t("delete_named", { title }) }, icon("trash")),
-    );
-    this.#list.querySelector("ul").prepend(item);
+    const item = this.#item({ id, title, updated: new Date().toISOString() });
+    item.querySelector("a").setAttribute("aria-current", "page");
+    this.#list.prepend(item);
+    this.#finder.offer();
     this.#group();
+  }
+
+  /** As templates/coach/_sidebar.html has it. */
+  #item({ id, title, updated }) {
+    const shown = title || t("new_conversation");
+    const button = (name, label, symbol) =>
+      el("button", { type: "button", class: `icon-button ${name}`, "data-testid": `${name}-conversation`, "aria-label": t(label, { title: shown }) }, icon(symbol));
+    return el(
+      "li",
+      { "data-testid": "conversation", "data-id": id, "data-updated": updated },
+      el("a", { href: `/c/${id}/` }, shown),
+      button("rename", "rename_named", "pencil"),
+      button("delete", "delete_named", "trash"),
+    );
+  }
+
+  #searching(searching) {
+    this.#list.hidden = searching;
+    this.#older.hidden = searching || this.#older.dataset.end === "yes" || this.#list.querySelectorAll("li[data-id]").length < Number(this.#older.dataset.page);
+  }
+
+  async #more() {
+    const page = Number(this.#older.dataset.page);
+    this.#older.disabled = true;
+    this.#list.querySelector(".list-error")?.remove();
+    try {
+      const last = [...this.#list.querySelectorAll("li[data-id]")].at(-1);
+      const found = await olderConversations(last.dataset.updated, page);
+      const items = found.map((each) => this.#item(each));
+      this.#list.append(...items);
+      if (found.length < page) this.#older.dataset.end = "yes";
+      this.#group();
+      items[0]?.querySelector("a").focus();
+    } catch (error) {
+      this.#list.append(el("li", { class: "item-error list-error", role: "alert" }, error.message || t("older_failed")));
+    }
+    this.#older.disabled = false;
+    this.#older.hidden = this.#older.dataset.end === "yes";
+  }
+
+  /** Enter or leaving the field saves, Escape leaves the name as it was. */
+  #rename(item) {
+    const link = item.querySelector("a");
+    const field = el("input", { class: "name", maxlength: 120, "aria-label": t("name"), "data-testid": "name" });
+    field.value = link.textContent;
+    let open = true;
+    const close = (back) => {
+      open = false;
+      field.replaceWith(link);
+      if (back) item.querySelector(".rename").focus();
+    };
+    const save = async (back) => {
+      if (!open) return;
+      const before = link.textContent;
+      const title = field.value.trim().replace(/\s+/g, " ");
+      link.textContent = title || before;
+      close(back);
+      item.querySelector(".item-error")?.remove();
+      if (!title || title === before) return;
+      try {
+        this.#named(item, link, before, (await renameConversation(item.dataset.id, title)).title);
+      } catch (error) {
+        link.textContent = before;
+        item.append(el("p", { class: "item-error", role: "alert" }, error.message || t("rename_failed")));
+      }
+    };
+    field.addEventListener("keydown", (event) => {
+      if (event.isComposing || event.keyCode === 229) return; // ends a syllable, see composer.js
+      if (event.key === "Enter") {
+        event.preventDefault(); // the button that gets the focus would be pressed
+        save(true);
+      }
+      if (event.key === "Escape") {
+        event.stopPropagation();
+        close(true);
+      }
+    });
+    field.addEventListener("blur", () => save(false));
+    link.replaceWith(field);
+    field.focus();
+    field.select();
+  }
+
+  #named(item, link, before, title) {
+    link.textContent = title;
+    item.querySelector(".rename").setAttribute("aria-label", t("rename_named", { title }));
+    item.querySelector(".delete").setAttribute("aria-label", t("delete_named", { title }));
+    if (item.dataset.id === this.current()) document.title = document.title.replace(before, () => title);
+    announce(title);
   }
 
   #toggle(open) {
