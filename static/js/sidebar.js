@@ -119,7 +119,7 @@ export class Sidebar {
     field.addEventListener("blur", () => save(false));
     link.replaceWith(field);
     field.focus();
-    field.select();
+    field.setSelectionRange(0, field.value.length, "backward"); // its beginning stays in sight
   }
 
   #named(item, link, before, title) {
