@@ -19,7 +19,7 @@ from channels.layers import get_channel_layer
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from accounts.selectors import user_for_token
+from accounts.selectors import token_is_valid
 
 from . import selectors, services
 from .errors import NotFound, Refusal
@@ -103,7 +103,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     def _checked(self, service: Callable[..., object], values: dict[str, Any]) -> None:
         token = self.scope.get("token")
-        if token and user_for_token(token) is None:  # revoked meanwhile
+        if token and not token_is_valid(token):  # revoked meanwhile
             raise SignedOut
         service(user_id=self.user.pk, **values)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from knowledge.lexical import FUNCTION_WORDS, words_of
@@ -65,6 +65,7 @@ def standalone(question: str, past: Sequence[PastTurn]) -> str:
     return " ".join(asked)
 
 
+@lru_cache(maxsize=2048)  # asked again for every turn before this one
 def about_conversation(text: str, language: str) -> bool:
     """It is about what was said, or small talk, and names no subject that knowledge could cover.
 

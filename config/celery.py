@@ -4,8 +4,9 @@ import os
 import signal
 
 from celery import Celery
-from celery.signals import beat_embedded_init
+from celery.signals import beat_embedded_init, worker_before_create_process
 
+from coach.garbage import spare_what_is_shared
 from launcher.child import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -15,6 +16,11 @@ _started_by = os.getpid()  # the worker: its own processes are forked from it
 app = Celery("coach")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_before_create_process.connect
+def share_what_is_loaded(**_signal: object) -> None:
+    spare_what_is_shared()
 
 
 @beat_embedded_init.connect

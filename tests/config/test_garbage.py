@@ -25,6 +25,21 @@ first, second = [Client().get("/healthz", headers={"host": "localhost"}) for _ i
 print(before, first.status_code, second.status_code, gc.get_freeze_count() > most / 2, gc.get_threshold()[0])
 """
 
+WORKER = """
+import gc, django
+from config.celery import app
+from celery.signals import worker_before_create_process
+app.loader.import_default_modules()
+before, looks, most = gc.get_freeze_count(), gc.get_stats()[2]["collections"], len(gc.get_objects())
+worker_before_create_process.send(None)
+print(before, gc.get_freeze_count() > most * 0.9, gc.get_stats()[2]["collections"] - looks)
+"""
+
+
+def test_the_worker_shares_what_it_has_loaded_with_its_children() -> None:
+    done = subprocess.run([sys.executable, "-c", WORKER], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["0", "True", "0"], done.stderr
+
 
 def test_the_web_process_spares_its_pages_after_the_first_request() -> None:
     done = subprocess.run([sys.executable, "-c", WEB], cwd=ROOT, capture_output=True, text=True, timeout=120)
