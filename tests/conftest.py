@@ -79,6 +79,15 @@ sys.addaudithook(_guard)
 
 
 @pytest.fixture(autouse=True)
+def own_language() -> Iterator[None]:
+    """A request in Swedish leaves its thread Swedish: the next test would be answered so."""
+    from django.utils import translation
+
+    yield
+    translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
 def own_broker() -> Iterator[None]:
     """What one test sends goes to its own broker, or to none."""
     yield
