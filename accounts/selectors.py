@@ -15,7 +15,7 @@ def user_for_token(token: str) -> User | None:
 
 
 def token_is_valid(token: str) -> bool:
-    """It has an active owner and is not revoked; half the cost of asking who that is."""
+    """It has an active owner and is not revoked; for those who know its owner already."""
     return _valid(token).exists()
 
 

@@ -264,16 +264,20 @@ class _Completion:
                 yield ids, [texts[entry] for entry in ids]
 
     def _mend(self, entries: dict[int, str]) -> None:
-        """Look whether a search finds what has come since the last time, and questions; see `index.mend`."""
+        """Look whether a search finds what has come since the last time, and questions; see `index.mend`.
+
+        A document that is not ready has ids already: what comes after them is looked for again when it is.
+        """
         generation = self.generation
-        ready = Chunk.objects.filter(splitting=generation.splitting_id, document__state=Document.State.READY)
-        new = ready.filter(pk__gt=generation.mended_to).order_by("pk")
+        chunks = Chunk.objects.filter(splitting=generation.splitting_id).order_by("pk")
+        unready = chunks.exclude(document__state=Document.State.READY).values_list("pk", flat=True).first()
+        new = chunks.filter(pk__gt=generation.mended_to, document__state=Document.State.READY)
         wanted = [*entries, *new.values_list("pk", flat=True)]
         mended = 0
         for at in range(0, len(wanted), index.LOOK_BATCH):
             some = wanted[at : at + index.LOOK_BATCH]
             mended += len(index.mend(generation.collection, some))
-            if some[-1] > 0:
+            if some[-1] > 0 and (unready is None or some[-1] < unready):
                 self._mended_to(some[-1])
             self._tick()
         if mended:

@@ -57,7 +57,7 @@ export class Sidebar {
 
   #searching(searching) {
     this.#list.hidden = searching;
-    this.#older.hidden = searching || this.#older.dataset.end === "yes" || this.#list.querySelectorAll("li[data-id]").length < Number(this.#older.dataset.page);
+    this.#older.hidden = searching || this.#older.dataset.end === "yes";
   }
 
   async #more() {
@@ -66,7 +66,8 @@ export class Sidebar {
     this.#list.querySelector(".list-error")?.remove();
     try {
       const last = [...this.#list.querySelectorAll("li[data-id]")].at(-1);
-      const found = await olderConversations(last.dataset.updated, page);
+      const before = last?.dataset.updated ?? new Date().toISOString(); // all that were shown are deleted
+      const found = await olderConversations(before, page);
       const items = found.map((each) => this.#item(each));
       this.#list.append(...items);
       if (found.length < page) this.#older.dataset.end = "yes";

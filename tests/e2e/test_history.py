@@ -99,8 +99,15 @@ def test_older_conversations_are_shown_on_demand(guest: Page, house: Live) -> No
     guest.goto("/")
     items = guest.get_by_test_id("conversation")
     expect(items).to_have_count(100)
+    items.first.hover()
+    items.first.get_by_test_id("delete-conversation").click()
+    guest.get_by_test_id("confirm-yes").click()
+    expect(items).to_have_count(99)
+    guest.get_by_test_id("find-words").fill("zebra")
+    expect(guest.get_by_test_id("older")).to_be_hidden()
+    guest.get_by_test_id("find-words").press("Escape")
     guest.get_by_test_id("older").click()
-    expect(items).to_have_count(103)
-    assert len(set(items.evaluate_all("all => all.map(item => item.dataset.id)"))) == 103
-    expect(items.nth(100).get_by_role("link")).to_be_focused()
+    expect(items).to_have_count(102)
+    assert len(set(items.evaluate_all("all => all.map(item => item.dataset.id)"))) == 102
+    expect(items.nth(99).get_by_role("link")).to_be_focused()
     expect(guest.get_by_test_id("older")).to_be_hidden()

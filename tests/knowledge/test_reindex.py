@@ -638,6 +638,26 @@ def test_what_is_new_is_looked_for_once(base: KnowledgeBase, add: Add, work: Wor
     assert looked[0] < 0 and looked[1:] == first + new and live_of(base).mended_to == new[-1]
 
 
+def test_what_is_ready_after_later_ones_is_looked_for(
+    base: KnowledgeBase, add: Add, work: Work, monkeypatch: Any
+) -> None:
+    """A book that gave way to others, or that is tried again, has lower ids than they."""
+    real, looked = index.mend, []
+    monkeypatch.setattr(index, "mend", lambda name, ids: looked.extend(ids) or real(name, ids))
+    book, note = add(BOOK, "book.md"), add(LONG, "note.txt")
+    work()
+    passages_of = {one.pk: sorted(one.chunks.values_list("pk", flat=True)) for one in (book, note)}
+    first, last = sorted((book, note), key=lambda one: passages_of[one.pk][0])
+    Document.objects.filter(pk=first.pk).update(state=Document.State.FAILED)
+    build()
+    assert looked == passages_of[last.pk] and live_of(base).mended_to == 0
+    looked.clear()
+    Document.objects.filter(pk=first.pk).update(state=Document.State.READY)
+    index.drop(live_of(base).collection)  # FAILED took its vectors away
+    build()
+    assert looked == [*passages_of[first.pk], *passages_of[last.pk]] and live_of(base).mended_to == looked[-1]
+
+
 def test_a_deleted_document_takes_its_questions_along(base: KnowledgeBase, add: Add, work: Work) -> None:
     document = add(BOOK, "book.md")
     work()
